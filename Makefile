@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+# make run    - run the checks of the bundled machine provider here, write plainbox-report.html
+# make test   - install what the tests need and run all of them
+# make check  - lint, types, layers, documentation
+# make bench  - measure, beside the figures to reach
+
+VENV := .venv
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+
+.PHONY: run test check bench docs clean debian-packages
+
+run: $(VENV)/.base
+	@$(BIN)/plainbox run --no-input -o html:plainbox-report.html org.plainbox::machine-automated
+
+test: $(VENV)/.test debian-packages
+	$(PY) -m pytest -n 2 --dist loadfile
+
+check: $(VENV)/.check
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	PYTHONPATH=. $(BIN)/lint-imports
+	$(MAKE) --no-print-directory docs
+
+docs: $(VENV)/.check
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+
+bench: $(VENV)/.test
+	$(PY) -m benchmarks
+
+$(VENV)/.python:
+	@sh .ci/make-venv $(VENV)
+	@touch $@
+
+$(VENV)/.base: $(VENV)/.python setup.cfg
+	@echo "Installing plainbox into $(VENV) ..."
+	@$(PY) -m pip install --quiet --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.base
+	@$(PY) -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch $@
+
+$(VENV)/.check: $(VENV)/.base
+	@$(PY) -m pip install --quiet --disable-pip-version-check -e '.[test,check,docs]'
+	@touch $@
+
+# Programs that tests drive for real. Installed where that may be done, named where not.
+debian-packages:
+	@sh .ci/debian-packages chromium tmux
+
+clean:
+	rm -rf $(VENV) build dist docs/_build *.egg-info

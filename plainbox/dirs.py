@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The places of Plainbox in the file system, by the XDG base directory rules."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+__all__ = ["bundled_providers", "crash_files", "machine_manifest", "provider_paths", "session_repository"]
+
+_PROVIDERS = "plainbox-providers-1"
+
+
+def session_repository() -> Path:
+    """Where sessions are stored: ``PLAINBOX_SESSION_REPO`` or the user's state directory."""
+    override = os.environ.get("PLAINBOX_SESSION_REPO")
+    return Path(override) if override else Path(platformdirs.user_state_dir("plainbox")) / "sessions"
+
+
+def machine_manifest() -> Path:
+    """The file with the answers to manifest questions, shared by all sessions of the repository."""
+    return session_repository().parent / "machine-manifest.json"
+
+
+def crash_files() -> Path:
+    """Where internal errors leave their tracebacks."""
+    return Path(platformdirs.user_state_dir("plainbox")) / "crashes"
+
+
+def bundled_providers() -> Path:
+    """The providers that come with Plainbox."""
+    return (Path(__file__).parent / "bundled").resolve()
+
+
+def provider_paths() -> list[Path]:
+    """The directories that hold definitions of installed providers, strongest first.
+
+    ``PROVIDERPATH`` replaces all of them.
+    """
+    override = os.environ.get("PROVIDERPATH")
+    if override is not None:
+        return [Path(item) for item in override.split(os.pathsep) if item]
+    data_dirs = os.environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share"
+    homes = [Path(platformdirs.user_data_dir()), *(Path(item) for item in data_dirs.split(os.pathsep) if item)]
+    return [home / _PROVIDERS for home in homes]

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All units of all providers, by kind and id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from plainbox.errors import PlainboxError, UnitError, UsageError
+from plainbox.providers.discovery import bundled_providers, installed_providers, named_providers
+from plainbox.providers.provider import Provider
+from plainbox.units import Unit
+from plainbox.units.fields import closest
+
+__all__ = ["Catalogue"]
+
+U = TypeVar("U", bound=Unit)
+
+
+class Catalogue:
+    """The units that a command works on.
+
+    An id is unique within its kind: of two units with one id the first counts, and unless they are equal the clash is
+    one of ``problems``, as is everything that could not be read.
+    """
+
+    def __init__(self, providers: Iterable[Provider], problems: Iterable[PlainboxError] = ()) -> None:
+        self.problems: list[PlainboxError] = list(problems)
+        self.providers: list[Provider] = []
+        self.units: list[Unit] = []
+        self._by_kind: dict[str, dict[str, Unit]] = {}
+        names: dict[tuple[str, str], Provider] = {}
+        for provider in providers:
+            first = names.setdefault((provider.namespace, provider.name), provider)
+            if first is provider:
+                self._add(provider)
+            elif first.base_dir != provider.base_dir:
+                self.problems.append(
+                    UnitError(
+                        f"provider {provider.name!r} is left out: there is another one of this name"
+                        f" ({first.definition.origin})",
+                        origin=provider.definition.origin,
+                    )
+                )
+
+    @classmethod
+    def load(cls, named: Sequence[Path] = (), *, installed: bool = True) -> Catalogue:
+        """Return the catalogue of the providers named by the user, the installed and the bundled ones."""
+        problems: list[PlainboxError] = []
+        providers = [provider for directory in named for provider in named_providers(directory)]
+        if installed:
+            providers += installed_providers(problems)
+        providers += bundled_providers(problems)
+        return cls(providers, problems)
+
+    def _add(self, provider: Provider) -> None:
+        self.providers.append(provider)
+        for unit in provider.unit_list:
+            if unit.id:
+                first = self._by_kind.setdefault(unit.kind, {}).setdefault(unit.id, unit)
+                if first is not unit:
+                    if first != unit:
+                        self.problems.append(
+                            UnitError(
+                                f"duplicate id: {unit.kind} {unit.id!r} is also defined at {first.origin};"
+                                " this one is left out",
+                                origin=unit.origin,
+                            )
+                        )
+                    continue
+            self.units.append(unit)
+        self.problems += provider.problem_list
+
+    def of_kind(self, kind: type[U]) -> dict[str, U]:
+        """Return the units of a kind by full id, in the order in which they were loaded."""
+        return self._by_kind.get(kind.kind, {})  # type: ignore[return-value]
+
+    def find(self, kind: type[U], name: str) -> U:
+        """Return the unit with a full id, or with a partial id that only one has; otherwise :class:`UsageError`."""
+        units = self.of_kind(kind)
+        if name in units:
+            return units[name]
+        matches = [unit for unit in units.values() if unit.partial_id == name] if "::" not in name else []
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            meant = ", ".join(unit.id for unit in matches)
+            raise UsageError(f"{kind.kind} {name!r} means several: {meant}", hint="write the full id")
+        known = [*units, *(unit.partial_id or "" for unit in units.values())]
+        raise UsageError(
+            f"no {kind.kind} {name!r}",
+            hint=closest(name, known) or f"plainbox list '{kind.kind}' shows those there are",
+        )

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a provider says of itself: a ``.provider`` file, or the call of ``setup()`` in its ``manage.py``.
+
+The latter is read, never run: pointing Plainbox at a source tree executes nothing in it.
+"""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import attrs
+
+from plainbox.errors import ProviderError
+from plainbox.units.origin import Origin
+
+__all__ = ["ProviderDefinition", "from_file", "from_source_tree"]
+
+_SECTION = "PlainBox Provider"
+_NAME = re.compile(r"([0-9]{4}\.)?[a-z][a-z0-9-]*(\.[a-z][a-z0-9-]*)+:[a-z][a-z0-9-]*")
+_SIMPLE_NAME = re.compile(r"[a-z0-9.-]+")
+_VERSION = re.compile(r"[0-9][A-Za-z0-9.!+-]*(~[A-Za-z0-9.+-]*)?")
+_DIRECTORIES = ("units", "jobs", "data", "bin", "locale")
+
+
+@attrs.frozen
+class ProviderDefinition:
+    """The directories are absolute and exist, or are ``None``."""
+
+    name: str
+    namespace: str
+    version: str
+    description: str
+    gettext_domain: str | None
+    base_dir: Path
+    units_dir: Path | None
+    jobs_dir: Path | None
+    data_dir: Path | None
+    bin_dir: Path | None
+    locale_dir: Path | None
+    origin: Origin
+
+
+def from_file(path: Path) -> ProviderDefinition:
+    """Return the definition in a ``.provider`` file; anything wrong with it is a :class:`ProviderError`."""
+    origin = Origin(str(path))
+    parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, strict=True)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    try:
+        parser.read_string(path.read_text(encoding="utf-8"), source=str(path))
+    except OSError as error:
+        raise ProviderError(f"cannot be read: {error.strerror}", origin=origin) from None
+    except UnicodeDecodeError:
+        raise ProviderError("not a text file", origin=origin) from None
+    except configparser.Error as error:
+        raise ProviderError(f"not a provider definition: {error.message.splitlines()[0]}", origin=origin) from None
+    if not parser.has_section(_SECTION):
+        raise ProviderError(f"the section [{_SECTION}] is missing", origin=origin)
+    section = dict(parser[_SECTION])
+    if section.get("relocatable", "").lower() in ("true", "yes", "1", "on"):
+        return _definition(section, path.parent.resolve(), {}, origin)
+    location = section.get("location")
+    base = Path(location) if location else path.parent
+    if location and not (base.is_absolute() and base.is_dir()):
+        raise ProviderError(
+            f"location is no absolute path of a directory: {location!r}",
+            origin=origin,
+            hint="write 'relocatable = True' for a provider beside its definition",
+        )
+    given = {name: Path(section[f"{name}_dir"]) for name in _DIRECTORIES if section.get(f"{name}_dir")}
+    for name, directory in given.items():
+        if not (directory.is_absolute() and directory.is_dir()):
+            raise ProviderError(f"{name}_dir is no absolute path of a directory: {str(directory)!r}", origin=origin)
+    if not location and not given:
+        raise ProviderError("neither location nor relocatable nor any directory is given", origin=origin)
+    return _definition(section, base, given, origin, implied=bool(location))
+
+
+def from_source_tree(directory: Path) -> ProviderDefinition:
+    """Return the definition that the ``manage.py`` of a source tree gives to ``setup()``."""
+    path = directory / "manage.py"
+    origin = Origin(str(path))
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ProviderError(f"cannot be read: {error.strerror}", origin=origin) from None
+    except (SyntaxError, ValueError) as error:
+        raise ProviderError(f"not a Python file: {error}", origin=origin) from None
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, (ast.Name, ast.Attribute)):
+            name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
+            if name == "setup":
+                section = {item.arg: text for item in node.keywords if item.arg and (text := _text(item.value))}
+                return _definition(section, directory.resolve(), {}, Origin(str(path), node.lineno))
+    raise ProviderError("no call of setup() in it", origin=origin)
+
+
+def _text(node: ast.expr) -> str | None:
+    """Return the text of a literal, also inside a marker for translation such as ``N_("...")``."""
+    if isinstance(node, ast.Call) and len(node.args) == 1:
+        node = node.args[0]
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+def _definition(
+    section: Mapping[str, str], base: Path, given: Mapping[str, Path], origin: Origin, *, implied: bool = True
+) -> ProviderDefinition:
+    name = section.get("name", "")
+    namespace = section.get("namespace") or name.partition(":")[0]
+    if not (_NAME.fullmatch(name) or (section.get("namespace") and _SIMPLE_NAME.fullmatch(name))):
+        raise ProviderError(
+            f"{name!r} is not a provider name",
+            origin=origin,
+            hint="write it like org.example:name, or give a namespace",
+        )
+    if "::" in namespace or not namespace.strip():
+        raise ProviderError(f"{namespace!r} is not a namespace", origin=origin)
+    version = section.get("version", "")
+    if not _VERSION.fullmatch(version):
+        raise ProviderError(f"{version!r} is not a version", origin=origin, hint="write it like 1.0")
+    directories = dict(given)
+    if implied:
+        for directory in _DIRECTORIES:
+            if directory not in directories and (base / directory).is_dir():
+                directories[directory] = base / directory
+        if "locale" not in directories and (base / "build" / "mo").is_dir():
+            directories["locale"] = base / "build" / "mo"
+    return ProviderDefinition(
+        name=name,
+        namespace=namespace,
+        version=version,
+        description=section.get("description", ""),
+        gettext_domain=section.get("gettext_domain"),
+        base_dir=base,
+        units_dir=directories.get("units"),
+        jobs_dir=directories.get("jobs"),
+        data_dir=directories.get("data"),
+        bin_dir=directories.get("bin"),
+        locale_dir=directories.get("locale"),
+        origin=origin,
+    )

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One provider: its folders, its units and its executables, read when they are first asked for."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from plainbox.errors import PlainboxError, UnitError
+from plainbox.providers.definition import ProviderDefinition
+from plainbox.units import JobDefinition, Unit, read_units
+from plainbox.units.origin import Origin
+
+__all__ = ["Provider"]
+
+_UNIT_SUFFIXES = {
+    "units_dir": (".pxu", ".txt", ".yaml", ".yml"),
+    "jobs_dir": (".pxu", ".txt", ".in", ".yaml", ".yml"),
+}
+
+
+class Provider:
+    """A directory of units, data and programs, under a name."""
+
+    def __init__(self, definition: ProviderDefinition) -> None:
+        self.definition = definition
+        self.problem_list: list[PlainboxError] = []
+
+    @property
+    def name(self) -> str:
+        return self.definition.name
+
+    @property
+    def namespace(self) -> str:
+        return self.definition.namespace
+
+    @property
+    def version(self) -> str:
+        return self.definition.version
+
+    @property
+    def description(self) -> str:
+        return self.definition.description
+
+    @property
+    def gettext_domain(self) -> str | None:
+        return self.definition.gettext_domain
+
+    @property
+    def base_dir(self) -> Path:
+        return self.definition.base_dir
+
+    @property
+    def units_dir(self) -> Path | None:
+        return self.definition.units_dir
+
+    @property
+    def jobs_dir(self) -> Path | None:
+        return self.definition.jobs_dir
+
+    @property
+    def data_dir(self) -> Path | None:
+        return self.definition.data_dir
+
+    @property
+    def bin_dir(self) -> Path | None:
+        return self.definition.bin_dir
+
+    @property
+    def locale_dir(self) -> Path | None:
+        return self.definition.locale_dir
+
+    def __repr__(self) -> str:
+        return f"<Provider {self.name}>"
+
+    @functools.cached_property
+    def unit_list(self) -> list[Unit]:
+        """All good units, in the order of the files' paths; what is wrong with the others is in ``problem_list``."""
+        units: list[Unit] = []
+        for path in self._unit_files():
+            units += read_units(path, self, on_error=self._add_problem)
+        return units
+
+    def _add_problem(self, error: UnitError) -> None:
+        self.problem_list.append(error)
+
+    @property
+    def job_list(self) -> list[JobDefinition]:
+        return [unit for unit in self.unit_list if isinstance(unit, JobDefinition)]
+
+    @functools.cached_property
+    def executable_list(self) -> list[Path]:
+        """The programs of the provider, sorted by path."""
+        if self.bin_dir is None:
+            return []
+        return [path for path in self._walk(self.bin_dir) if os.access(path, os.X_OK)]
+
+    def _unit_files(self) -> Iterator[Path]:
+        for attribute, suffixes in _UNIT_SUFFIXES.items():
+            directory: Path | None = getattr(self, attribute)
+            if directory is not None:
+                yield from (path for path in self._walk(directory) if path.suffix in suffixes)
+
+    def _walk(self, directory: Path) -> list[Path]:
+        """Return the files below a directory, sorted by path; one that cannot be listed is a problem of its own."""
+
+        def failed(error: OSError) -> None:
+            self.problem_list.append(
+                UnitError(f"cannot be listed: {error.strerror}", origin=Origin(str(error.filename)))
+            )
+
+        return sorted(Path(root, name) for root, _, names in os.walk(directory, onerror=failed) for name in names)

@@ -1,0 +1,174 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the value of a record to the value of a field: pure functions, one for each kind of field.
+
+Each takes the value (text, or what YAML gave) and the namespace of the unit, and returns the field's value or raises
+:class:`~plainbox.errors.FieldError` with the line inside the value.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+
+from plainbox.errors import FieldError
+from plainbox.units.record import Value
+from plainbox.units.scanner import Token, scan
+
+__all__ = [
+    "duration",
+    "flag",
+    "flag_words",
+    "identifier",
+    "lines",
+    "mapping",
+    "mappings",
+    "names",
+    "qualify",
+    "reference",
+    "references",
+    "text",
+    "values",
+    "words",
+]
+
+_DURATION = re.compile(r"(?:(\d+)h)?[ :]*(?:(\d+)m)?[ :]*(?:(\d+)s)?")
+_TRUE = {"yes", "true", "on", "1", "y", "t"}
+_FALSE = {"no", "false", "off", "0", "n", "f"}
+
+
+def qualify(identifier: str, namespace: str | None) -> str:
+    """Return the full id: an id with ``::`` is one already, any other belongs to ``namespace``."""
+    return identifier if namespace is None or "::" in identifier else f"{namespace}::{identifier}"
+
+
+def text(value: Value, namespace: str | None = None) -> str:
+    """Return the text as it is."""
+    if not isinstance(value, str):
+        raise FieldError("a text is wanted here, not a list or a mapping")
+    return value
+
+
+def identifier(value: Value, namespace: str | None = None) -> str:
+    """Return a partial id: text of one line that does not contain ``::``."""
+    result = text(value)
+    if "::" in result:
+        raise FieldError(
+            f"the id {result!r} must not contain '::'",
+            hint="the provider's namespace is put before it automatically",
+        )
+    if not result or "\n" in result:
+        raise FieldError("an id is one line of text")
+    return result
+
+
+def reference(value: Value, namespace: str | None = None) -> str:
+    """Return the full id that a reference to another unit means."""
+    return qualify(text(value), namespace)
+
+
+def words(value: Value, namespace: str | None = None) -> tuple[str, ...]:
+    """Return the words of a list: ``a, b c`` or a YAML list; ``#`` begins a comment, quotes keep blanks together."""
+    if isinstance(value, list):
+        return tuple(text(item) for item in value)
+    tokens = scan(text(value))
+    for token in tokens:
+        if token.kind in (Token.INVALID, Token.EQUALS):
+            raise FieldError(f"unexpected {token.text!r} in a list of words", line=token.line)
+    return tuple(token.text for token in tokens if token.kind is Token.WORD)
+
+
+def references(value: Value, namespace: str | None = None) -> tuple[str, ...]:
+    """Return the full ids that a list of references means, each once, in their order."""
+    return tuple(dict.fromkeys(qualify(word, namespace) for word in words(value)))
+
+
+def lines(value: Value, namespace: str | None = None) -> tuple[str, ...]:
+    """Return the lines of a text without the empty ones, or the items of a YAML list."""
+    items = [text(item) for item in value] if isinstance(value, list) else text(value).splitlines()
+    return tuple(item.strip() for item in items if item.strip())
+
+
+def flag_words(value: Value, namespace: str | None = None) -> frozenset[str]:
+    """Return the set of words that stand apart by blanks or commas, or the items of a YAML list."""
+    items = [text(item) for item in value] if isinstance(value, list) else re.split(r"[\s,]+", text(value))
+    return frozenset(item for item in items if item)
+
+
+def names(value: Value, namespace: str | None = None) -> tuple[str, ...]:
+    """Return names that stand apart by blanks or commas, in their order."""
+    items = [text(item) for item in value] if isinstance(value, list) else re.split(r"[\s,]+", text(value))
+    return tuple(dict.fromkeys(item for item in items if item))
+
+
+def flag(value: Value, namespace: str | None = None) -> bool:
+    """Return a truth value: ``yes``, ``true``, ``on``, ``1`` and their opposites, in any case."""
+    word = text(value).strip().lower()
+    if word in _TRUE:
+        return True
+    if word in _FALSE:
+        return False
+    raise FieldError(f"{word!r} is neither yes nor no")
+
+
+def duration(value: Value, namespace: str | None = None) -> float:
+    """Return seconds from a number of seconds or from hours, minutes and seconds in this order: ``1h 30m``, ``2m:30s``.
+
+    An empty text is 0 seconds.
+    """
+    literal = text(value).strip()
+    try:
+        seconds = float(literal)
+    except ValueError:
+        match = _DURATION.fullmatch(literal)
+        if match is None:
+            raise FieldError(f"{literal!r} is not a duration", hint="write seconds (90) or 1h 30m, 2m 10s") from None
+        hours, minutes, rest = (int(group or 0) for group in match.groups())
+        seconds = float(hours * 3600 + minutes * 60 + rest)
+    if not 0 <= seconds < 1e9:
+        raise FieldError(f"{literal!r} is not a duration that a clock can measure")
+    return seconds
+
+
+def mapping(value: Value, namespace: str | None = None) -> Mapping[str, Value]:
+    """Return a mapping from a YAML mapping or from the text of a JSON object."""
+    result = _from_json(value) if isinstance(value, str) else value
+    if not isinstance(result, dict):
+        raise FieldError("a mapping is wanted here", hint="in PXU files write a JSON object")
+    return result
+
+
+def mappings(value: Value, namespace: str | None = None) -> tuple[Mapping[str, Value], ...]:
+    """Return mappings from a YAML list of mappings or from the text of a JSON array of objects."""
+    result = _from_json(value) if isinstance(value, str) else value
+    if not isinstance(result, list) or not all(isinstance(item, dict) for item in result):
+        raise FieldError("a list of mappings is wanted here", hint="in PXU files write a JSON array of objects")
+    return tuple(item for item in result if isinstance(item, dict))
+
+
+def values(value: Value, namespace: str | None = None) -> tuple[Value, ...]:
+    """Return the items of a YAML list or of the text of a JSON array."""
+    result = _from_json(value) if isinstance(value, str) else value
+    if not isinstance(result, list):
+        raise FieldError("a list is wanted here", hint="in PXU files write a JSON array")
+    return tuple(result)
+
+
+def _from_json(value: str) -> Value:
+    try:
+        return _as_text(json.loads(value))
+    except json.JSONDecodeError as error:
+        raise FieldError(f"not JSON: {error.msg}", line=error.lineno - 1) from None
+    except RecursionError:
+        raise FieldError("nested too deeply") from None
+
+
+def _as_text(value: object) -> Value:
+    """Make the scalars of parsed JSON text again, as they are in YAML units."""
+    if isinstance(value, dict):
+        return {str(key): _as_text(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_as_text(item) for item in value]
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,298 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The job: the smallest thing that has an outcome."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator, Mapping
+
+from plainbox.errors import ExpressionError, FieldError
+from plainbox.units import fields
+from plainbox.units.expressions import ResourceProgram, parse_imports
+from plainbox.units.fields import Field, InTemplate, choice, closest
+from plainbox.units.issues import Code, Issue, Severity
+from plainbox.units.record import Value
+from plainbox.units.unit import Unit
+
+__all__ = ["AUTOMATED_PLUGINS", "FLAGS", "JobDefinition"]
+
+AUTOMATED_PLUGINS = ("shell", "resource", "attachment", "function")
+_MANUAL_PLUGINS = ("manual", "user-interact", "user-verify", "user-interact-verify")
+PLUGINS = (*AUTOMATED_PLUGINS, *_MANUAL_PLUGINS)
+
+#: Flag -> what it does.
+FLAGS: Mapping[str, str] = {
+    "simple": "the plugin is shell",
+    "noreturn": "the job ends the program that runs it: a reboot, a power-off",
+    "autorestart": "the session goes on by itself after a reboot",
+    "preserve-cwd": "run in the directory of Plainbox, not in a temporary one",
+    "has-leftovers": "files left in the temporary directory are no surprise",
+    "reset-locale": "run in the C.UTF-8 locale",
+    "preserve-locale": "run in the locale of the user, which is the default",
+    "cachable": "the records of a resource job are kept for later sessions",
+    "fail-on-resource": "an unmet requirement is a failure, not a skip",
+    "also-after-suspend": "a sibling runs after the automatic suspend",
+    "also-after-suspend-manual": "a sibling runs after the manual suspend",
+    "suppress-output": "the output is not shown while the job runs",
+    "use-chunked-io": "accepted for existing providers; output is always shown as it comes",
+    "expect-reboot": "an unchanged boot id after the job is a crash",
+    "explicit-fail": "accepted for existing providers; no effect",
+    "win32": "accepted for existing providers; no effect",
+    "deprecated": "accepted for existing providers; no effect",
+}
+
+_SUSPEND_NAMESPACE = "com.canonical.certification"
+#: Flag -> (prefix of the sibling's id and group, the job that suspends the machine).
+_AFTER_SUSPEND = {
+    "also-after-suspend": ("after-suspend-", f"{_SUSPEND_NAMESPACE}::suspend/suspend_advanced_auto"),
+    "also-after-suspend-manual": ("after-suspend-manual-", f"{_SUSPEND_NAMESPACE}::suspend/suspend_advanced"),
+}
+
+
+def _default_plugin(job: JobDefinition) -> str | None:
+    return "shell" if "simple" in job.flags else None
+
+
+def _default_description(job: JobDefinition) -> str | None:
+    parts = [
+        f"{title}:\n{text}"
+        for title, text in (
+            ("PURPOSE", job.purpose),
+            ("STEPS", job.steps),
+            ("VERIFICATION", job.verification),
+        )
+        if text
+    ]
+    return "\n\n".join(parts) or None
+
+
+class JobDefinition(Unit):
+    """A job as its provider defines it; what became of it belongs to a session."""
+
+    kind = "job"
+
+    _id = Field(
+        fields.IDENTIFIER,
+        "Name of the job, unique in its namespace.",
+        key="id",
+        required=lambda job: "name" not in job.data,
+        template=InTemplate.MUST_VARY,
+    )
+    _name = Field(
+        fields.TEXT,
+        "Old name of the field id.",
+        key="name",
+        deprecated="write 'id'",
+        template=InTemplate.MUST_VARY,
+    )
+    summary = Field(
+        fields.TEXT,
+        "What the job is about, in one line of at most 80 characters.",
+        default=lambda job: job.partial_id or "",
+        translatable=True,
+    )
+    description = Field(
+        fields.TEXT,
+        "What the job does; by default made of purpose, steps and verification.",
+        default=_default_description,
+        translatable=True,
+        required=lambda job: job.plugin == "manual" and not (job.purpose or job.steps or job.verification),
+        template=InTemplate.MAY_VARY,
+    )
+    purpose = Field(fields.TEXT, "What the job is for, shown before it runs.", translatable=True)
+    steps = Field(fields.TEXT, "What the operator does, shown while the job runs.", translatable=True)
+    verification = Field(fields.TEXT, "How the operator decides, shown after the job.", translatable=True)
+    plugin = Field(
+        choice(*PLUGINS),
+        "The kind of job: who runs it and who decides.",
+        default=_default_plugin,
+        required=lambda job: "simple" not in job.flags,
+        template=InTemplate.CONSTANT,
+    )
+    command = Field(
+        fields.TEXT,
+        "The shell script that the job runs.",
+        required=lambda job: job.plugin not in ("manual", "function", None),
+    )
+    user = Field(
+        fields.TEXT,
+        "The account that the command runs as; the normal user by default.",
+        template=InTemplate.CONSTANT,
+    )
+    environ = Field(fields.NAMES, "Environment variables that are kept when the user changes.", default=())
+    shell = Field(
+        choice("bash", "/bin/bash", "/bin/sh"),
+        "The interpreter of the command.",
+        default="bash",
+        template=InTemplate.CONSTANT,
+    )
+    estimated_duration = Field(
+        fields.DURATION, "How long the job takes, in seconds or as 1h 2m 3s.", template=InTemplate.CONSTANT
+    )
+    depends = Field(fields.REFERENCES, "Jobs that must have passed before this one can run.", default=())
+    after = Field(fields.REFERENCES, "Jobs that run before this one, whatever their outcome.", default=())
+    before = Field(fields.REFERENCES, "Jobs that run after this one, if they run.", default=())
+    salvages = Field(fields.REFERENCES, "Run only if these jobs failed.", default=())
+    group = Field(fields.TEXT, "Jobs of one group run one after the other.")
+    requires = Field(fields.LINES, "Resource expressions that must all hold, one on a line.", default=())
+    imports = Field(
+        fields.LINES,
+        "Names for resources of other namespaces: from NAMESPACE import ID [as NAME].",
+        default=(),
+        template=InTemplate.CONSTANT,
+    )
+    category_id = Field(
+        fields.REFERENCE,
+        "The category that the job is reported in.",
+        default="com.canonical.plainbox::uncategorised",
+        template=InTemplate.CONSTANT,
+    )
+    certification_status = Field(
+        choice("blocker", "non-blocker"),
+        "Whether a failure keeps the machine from being certified.",
+        key="certification-status",
+        default="non-blocker",
+        template=InTemplate.CONSTANT,
+    )
+    auto_retry = Field(
+        choice("unspecified", "no"),
+        "Whether a failed job may be tried again automatically.",
+        key="auto-retry",
+        default="unspecified",
+        template=InTemplate.CONSTANT,
+    )
+    flags = Field(fields.FLAGS, "Words that switch behaviour on.", default=frozenset(), template=InTemplate.CONSTANT)
+    siblings = Field(
+        fields.MAPPINGS,
+        "Further jobs like this one: each a mapping of the fields that differ.",
+        default=(),
+        translatable=True,
+    )
+    template_engine = Field(
+        choice("default", "jinja2"),
+        "The engine that fills in the fields.",
+        key="template-engine",
+        default="default",
+    )
+    template_id = Field(
+        fields.REFERENCE,
+        "Full id of the template that the job is an instance of; set by Plainbox.",
+        key="template-id",
+    )
+    # What Plainbox adds to jobs
+    function = Field(fields.TEXT, "The Python function that a function job calls: package.module:name.")
+    args = Field(fields.VALUES, "Positional arguments of the function.", default=())
+    kwargs = Field(fields.MAPPING, "Keyword arguments of the function.", default=None)
+    timeout = Field(fields.DURATION, "How long the job may take before it is ended; no limit by default.")
+    uses = Field(fields.WORDS, "Names of locks: jobs that share one never run at the same time.", default=())
+    on_crash = Field(
+        choice("crash", "retry"),
+        "What becomes of the job after an interrupted run.",
+        key="on-crash",
+        default="crash",
+    )
+    advice_chain = Field(fields.TEXT, "The advice chain that the job runs in.", key="advice-chain")
+    advice_parameters = Field(
+        fields.LINES,
+        "Parameters of advices: advice.key: value, one on a line.",
+        key="advice-parameters",
+        default=(),
+    )
+    cache = Field(fields.FLAG, "Whether an earlier result may be used again.", default=False)
+    tags = Field(fields.WORDS, "Words to select the job by.", default=())
+
+    @functools.cached_property
+    def partial_id(self) -> str | None:
+        value = self.value_of("id") or self.value_of("name")
+        return value if isinstance(value, str) and value else None
+
+    @property
+    def automated(self) -> bool:
+        """Whether the job runs without a person."""
+        return self.plugin in AUTOMATED_PLUGINS
+
+    @functools.cached_property
+    def resource_program(self) -> ResourceProgram | None:
+        """The requirements as a program, ``None`` without any; a bad one raises :class:`ExpressionError`."""
+        if not self.requires:
+            return None
+        return ResourceProgram(self.requires, self.namespace, parse_imports(self.imports))
+
+    def tr_summary(self) -> str:
+        """The summary in the reader's language."""
+        return self.translated("summary") or self.summary
+
+    # -- siblings
+
+    def siblings_units(self) -> tuple[JobDefinition, ...]:
+        """Return the jobs that this one brings along: the declared siblings, then those after a suspend."""
+        result = [self._sibling(dict(overrides)) for overrides in self.siblings]
+        for flag, (prefix, suspend_job) in _AFTER_SUSPEND.items():
+            if flag in self.flags:
+                result.append(self._sibling(self._after_suspend(flag, prefix, suspend_job)))
+        return tuple(result)
+
+    def _sibling(self, overrides: Mapping[str, Value]) -> JobDefinition:
+        data: dict[str, Value] = {key: value for key, value in self.data.items() if not key.endswith("siblings")}
+        for key, value in overrides.items():
+            data.pop(key.removeprefix("_") if key.startswith("_") else "_" + key, None)
+            data[key] = value
+        return JobDefinition(
+            data,
+            origin=self.origin,
+            offsets=self._offsets,
+            provider=self.provider,
+            parameters=self.parameters,
+            environment=self._environment,
+        )
+
+    def _after_suspend(self, flag: str, prefix: str, suspend_job: str) -> dict[str, Value]:
+        depends = self.data.get("depends")
+        needed = [self.id, suspend_job]
+        overrides: dict[str, Value] = {
+            "id": f"{prefix}{self.partial_id}",
+            "_summary": f"{self.summary} after suspend (S3)",
+            "flags": self._flags_without_suspend(),
+            "depends": [*depends, *needed] if isinstance(depends, list) else " ".join([*self.depends, *needed]),
+        }
+        if self.group:
+            overrides["group"] = f"{prefix}{self.group}"
+        return overrides
+
+    def _flags_without_suspend(self) -> Value:
+        declared = self.data.get("flags", "")
+        if isinstance(declared, list):
+            return [item for item in declared if item not in _AFTER_SUSPEND]
+        words = [word for word in re.split(r"[\s,]+", str(declared)) if word and word not in _AFTER_SUSPEND]
+        return " ".join(words)
+
+    # -- checks
+
+    def check(self) -> Iterator[Issue]:
+        yield from super().check()
+        for flag in sorted(self.flags - FLAGS.keys()):
+            yield self.issue(
+                Code.UNKNOWN_FLAG,
+                f"no such flag: {flag!r}",
+                severity=Severity.WARNING,
+                field="flags",
+                hint=closest(flag, FLAGS),
+            )
+        if self.plugin == "manual" and self.command:
+            yield self.issue(Code.USELESS, "a manual job runs no command", severity=Severity.WARNING, field="command")
+        if self.plugin == "function" and not self.function:
+            yield self.issue(Code.MISSING, "a function job names its function", field="function")
+        yield from self._check_program()
+
+    def _check_program(self) -> Iterator[Issue]:
+        try:
+            imports = parse_imports(self.imports)
+        except ExpressionError as error:
+            yield self.issue(Code.BAD_EXPRESSION, error.message, field="imports", hint=error.hint)
+            return
+        for line, expression in enumerate(self.requires):
+            try:
+                ResourceProgram([expression], self.namespace, imports)
+            except (ExpressionError, FieldError) as error:
+                yield self.issue(Code.BAD_EXPRESSION, error.message, field="requires", line=line, hint=error.hint)

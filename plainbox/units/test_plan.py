@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The test plan: which jobs run, in which order, and how they count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from plainbox.units import converters, fields
+from plainbox.units.fields import Field, FieldType, InTemplate
+from plainbox.units.overrides import parse_overrides
+from plainbox.units.patterns import Pattern, parse_include
+from plainbox.units.unit import Unit
+
+__all__ = ["TestPlanUnit"]
+
+INCLUDE = FieldType(
+    "include list",
+    parse_include,
+    {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": ["string", "object"]}}]},
+)
+OVERRIDES = FieldType(
+    "override list",
+    parse_overrides,
+    {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
+)
+
+
+class TestPlanUnit(Unit):
+    """A test plan; its lists are as written, references as full ids."""
+
+    kind = "test plan"
+    #: Not a test class, whatever its name says to pytest.
+    __test__ = False
+
+    _id = Field(
+        fields.IDENTIFIER,
+        "Name of the plan, unique in its namespace.",
+        key="id",
+        required=True,
+        template=InTemplate.MUST_VARY,
+    )
+    name = Field(
+        fields.TEXT,
+        "What the plan is called, in one line of at most 80 characters.",
+        required=True,
+        default=lambda plan: plan.partial_id or "",
+        translatable=True,
+        template=InTemplate.MUST_VARY,
+    )
+    description = Field(fields.TEXT, "What the plan is for.", translatable=True)
+    include = Field(INCLUDE, "The jobs of the plan, one pattern on a line.", default=(), required=True)
+    mandatory_include = Field(INCLUDE, "Jobs that always run, first.", default=())
+    bootstrap_include = Field(
+        fields.REFERENCES, "Jobs that run before the selection: resources that templates need.", default=()
+    )
+    setup_include = Field(fields.REFERENCES, "Setup jobs that run before everything else.", default=())
+    exclude = Field(INCLUDE, "Jobs that do not run although something includes them.", default=())
+    nested_part = Field(fields.REFERENCES, "Plans that are part of this one.", default=())
+    category_overrides = Field(OVERRIDES, "apply CATEGORY to PATTERN: report jobs in another category.", default=())
+    certification_status_overrides = Field(
+        OVERRIDES, "apply blocker|non-blocker to PATTERN: count jobs otherwise.", default=()
+    )
+    estimated_duration = Field(
+        fields.DURATION, "How long the plan takes, in seconds or as 1h 2m 3s.", template=InTemplate.CONSTANT
+    )
+    icon = Field(fields.TEXT, "Accepted for existing providers; not used.")
+
+    @property
+    def summary(self) -> str:
+        return self.name
+
+    def own_overrides(self) -> Iterator[tuple[Pattern, str, str]]:
+        """Yield (pattern, name of the field, value) in the order in which they count; a later one wins.
+
+        Inline overrides come first (bootstrap, mandatory, include), then category and certification overrides.
+        """
+        for entry in (*self.mandatory_include, *self.include):
+            for field, value in entry.overrides:
+                yield entry.pattern, field, self._qualified(field, value)
+        for override in self.category_overrides:
+            yield override.pattern, "category_id", self._qualified("category_id", override.value)
+        for override in self.certification_status_overrides:
+            yield override.pattern, "certification_status", override.value
+
+    def _qualified(self, field: str, value: str) -> str:
+        return converters.qualify(value, self.namespace) if field == "category_id" else value
