@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``plainbox run``.
+
+Run a test plan, or the jobs that patterns mean, and report. A plan is named by its full id, or by a partial id that only
+one has; anything else is a regular expression for ids of jobs and templates.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from plainbox.cli.arguments import add_providers, load_catalogue
+from plainbox.cli.console.choose import can_ask, choose, confirm
+from plainbox.cli.output import say, warn
+from plainbox.cli.reports import check_formats
+from plainbox.cli.running import add_running, carry_through
+from plainbox.errors import FieldError, UsageError
+from plainbox.providers import Catalogue
+from plainbox.runner import Selection, SessionRun
+from plainbox.session.selection import flatten, matching
+from plainbox.units import JobDefinition, TemplateUnit, TestPlanUnit
+from plainbox.units.patterns import Pattern
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", metavar="PLAN|JOB", nargs="*", help="a test plan, or patterns of jobs")
+    add_providers(parser)
+    parser.add_argument("--exclude", metavar="PATTERN", action="append", default=[], help="leave these jobs out")
+    parser.add_argument("--match", metavar="PATTERN", action="append", default=[], help="keep only these jobs")
+    parser.add_argument("--title", help="name of the session; that of the plan by default")
+    add_running(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    catalogue = load_catalogue(arguments.providers)
+    asks = can_ask() and not arguments.no_input
+    if asks and not arguments.what:
+        code = _offer_resume(arguments)
+        if code is not None:
+            return code
+    selection = _selection(catalogue, arguments, asks)
+    with SessionRun.start(catalogue, selection, title=arguments.title, timeout_s=arguments.timeout) as session_run:
+        try:
+            check_formats(session_run.manager, arguments.reports)
+        except UsageError:
+            session_run.manager.destroy()
+            raise
+        return carry_through(session_run, arguments)
+
+
+def _selection(catalogue: Catalogue, arguments: argparse.Namespace, asks: bool) -> Selection:
+    words: list[str] = arguments.what
+    if not words:
+        words = [_choose_plan(catalogue, asks)]
+    common = {
+        "match": arguments.match,
+        "exclude": arguments.exclude,
+        "providers": [str(Path(directory).resolve()) for directory in arguments.providers],
+    }
+    if len(words) == 1:
+        plan = _plan(catalogue, words[0])
+        if plan is not None:
+            _report_plan(catalogue, plan)
+            return Selection(plan_id=plan.id, **common)
+    return Selection(patterns=words, **common)
+
+
+def _plan(catalogue: Catalogue, word: str) -> TestPlanUnit | None:
+    """Return the plan that a word means, ``None`` when it means jobs; otherwise raise :class:`UsageError`."""
+    try:
+        return catalogue.find(TestPlanUnit, word)
+    except UsageError as error:
+        if "means several" in error.message:
+            raise
+        try:
+            pattern = Pattern.parse(word, None)
+        except FieldError:
+            raise error from None
+        known = [*catalogue.of_kind(JobDefinition).values(), *catalogue.of_kind(TemplateUnit).values()]
+        if any(pattern.matches(unit.id) or pattern.matches(unit.partial_id or "") for unit in known):
+            return None
+        if pattern.is_fixed and not any("{" in str(unit.data.get("id", "")) for unit in known):
+            raise UsageError(f"no test plan and no job {word!r}", hint=error.hint) from None
+        if pattern.is_fixed and not _starts_like_an_instance(word, catalogue):
+            raise UsageError(f"no test plan and no job {word!r}", hint=error.hint) from None
+        return None
+
+
+def _starts_like_an_instance(word: str, catalogue: Catalogue) -> bool:
+    for template in catalogue.of_kind(TemplateUnit).values():
+        full = template.instance_id_pattern
+        for name in (full, full.partition("::")[2]):
+            start = name.partition("{")[0]
+            if start and word.startswith(start):
+                return True
+    return False
+
+
+def _choose_plan(catalogue: Catalogue, asks: bool) -> str:
+    plans = sorted(catalogue.of_kind(TestPlanUnit).values(), key=lambda plan: plan.name)
+    if not asks:
+        raise UsageError("no test plan and no job is named", hint="plainbox list plans shows the plans")
+    if not plans:
+        raise UsageError("no provider has a test plan", hint="name a provider with --provider DIR")
+    return plans[choose("Which test plan?", [f"{plan.name}  ({plan.id})" for plan in plans])].id
+
+
+def _report_plan(catalogue: Catalogue, plan: TestPlanUnit) -> None:
+    """Tell what is wrong with a plan that runs nevertheless: unknown parts, entries that mean nothing."""
+    for issue in plan.errors:
+        warn(str(issue))
+    flat = flatten([plan], catalogue.of_kind(TestPlanUnit))
+    for problem in flat.problems:
+        warn(str(problem), problem.hint)
+    jobs = [sibling for job in catalogue.of_kind(JobDefinition).values() for sibling in (job, *job.siblings_units())]
+    templates = list(catalogue.of_kind(TemplateUnit).values())
+    for part in flat.plans:
+        for entry in (*part.mandatory_include, *part.include):
+            pattern = entry.pattern
+            if matching([entry], jobs) or any(pattern.matches(template.id) for template in templates):
+                continue
+            if pattern.is_fixed and not _starts_like_an_instance(pattern.full, catalogue):
+                warn(f"{part.origin_of('include', entry.line)}: no job {pattern.full!r}; this entry means nothing")
+
+
+def _offer_resume(arguments: argparse.Namespace) -> int | None:
+    from plainbox.cli.commands import resume
+
+    storage = resume.newest_incomplete()
+    if storage is None or not confirm(f"Go on with the interrupted session {storage.id}?", default=True):
+        return None
+    say("")
+    return resume.go_on(storage, arguments)

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The progress of a run: a line for each job that has ended, and on a terminal a line that moves while one runs.
+
+It only listens to the runner. A line about a job is written when its result is durable, never before.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TextIO
+
+from plainbox.cli.output import clean, duration
+from plainbox.runner.runner import Runner
+from plainbox.session.outcome import OUTCOME_METADATA_MAP
+from plainbox.session.result import JobResult
+from plainbox.tasks import StreamName
+from plainbox.units import JobDefinition
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+__all__ = ["Progress", "PlainProgress", "TerminalProgress", "make_progress"]
+
+_WORDS = {
+    "pass": "passed",
+    "fail": "FAILED",
+    "crash": "CRASHED",
+    "skip": "skipped",
+    "skipped-dependency": "skipped",
+    "skipped-resource": "skipped",
+    "skipped-manifest": "skipped",
+    "not-supported": "not supported",
+    "not-implemented": "not implemented",
+    "undecided": "undecided",
+}
+_WIDTH = max(len(word) for word in ("passed", "CRASHED", "skipped"))
+
+
+def make_progress(runner: Runner, *, verbose: bool = False, quiet: bool = False) -> Progress:
+    """Return the progress that fits standard error, connected to a runner."""
+    if quiet:
+        return Progress(runner, sys.stderr)
+    fancy = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+    kind = TerminalProgress if fancy else PlainProgress
+    return kind(runner, sys.stderr, verbose=verbose)
+
+
+class Progress:
+    """Says nothing; the others say more."""
+
+    def __init__(self, runner: Runner, stream: TextIO, *, verbose: bool = False) -> None:
+        self._stream = stream
+        self._number = self._total = 0
+        runner.on_job_started.connect(self.started)
+        runner.on_job_finished.connect(self.finished)
+        if verbose:
+            runner.on_job_output.connect(self.output)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Stop showing anything."""
+
+    def started(self, job: JobDefinition, number: int, total: int) -> None:
+        self._number, self._total = number, total
+
+    def output(self, job: JobDefinition, stream: StreamName, data: bytes) -> None:
+        """Show what a job prints."""
+
+    def finished(self, job: JobDefinition, result: JobResult) -> None:
+        """Show what became of a job."""
+
+
+class PlainProgress(Progress):
+    """One line for each job; for logs, pipes and terminals that can do nothing else."""
+
+    def output(self, job: JobDefinition, stream: StreamName, data: bytes) -> None:
+        self._stream.write(clean(data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\t", "    ")))
+        self._stream.flush()
+
+    def finished(self, job: JobDefinition, result: JobResult) -> None:
+        self._stream.write(self.line(job, result) + "\n")
+        reason = first_reason(result)
+        if reason and result.outcome != "pass":
+            self._stream.write(f"{'':{self._counter_width() + 1}}{reason}\n")
+        self._stream.flush()
+
+    def line(self, job: JobDefinition, result: JobResult) -> str:
+        word = _WORDS.get(result.outcome or "", result.outcome or "")
+        took = duration(result.execution_duration)
+        return f"{self._counter()} {word:<{_WIDTH}}  {clean(job.id)}{f'  ({took})' if took else ''}"
+
+    def _counter(self) -> str:
+        width = len(str(self._total))
+        return f"[{self._number:>{width}}/{self._total}]"
+
+    def _counter_width(self) -> int:
+        return len(self._counter())
+
+
+class TerminalProgress(PlainProgress):
+    """Colours, and below the finished jobs the one that runs, with a clock and its last line of output."""
+
+    def __init__(self, runner: Runner, stream: TextIO, *, verbose: bool = False) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        super().__init__(runner, stream, verbose=verbose)
+        self._console = Console(file=stream, highlight=False)
+        self._job: JobDefinition | None = None
+        self._since = time.monotonic()
+        self._live = Live(console=self._console, get_renderable=self._status, refresh_per_second=8, transient=True)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._job = None
+        self._live.stop()
+
+    def started(self, job: JobDefinition, number: int, total: int) -> None:
+        super().started(job, number, total)
+        self._job = job
+        self._since = time.monotonic()
+
+    def output(self, job: JobDefinition, stream: StreamName, data: bytes) -> None:
+        from rich.text import Text
+
+        text = clean(data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\t", "    "))
+        self._console.print(Text(text, style="dim"), end="")
+
+    def finished(self, job: JobDefinition, result: JobResult) -> None:
+        from rich.text import Text
+
+        metadata = OUTCOME_METADATA_MAP[result.outcome]
+        took = duration(result.execution_duration)
+        line = Text.assemble(
+            (f"{metadata.sigil} ", metadata.colour),
+            (f"{self._counter()} ", "dim"),
+            clean(job.id),
+            (f"  {took}" if took else "", "dim"),
+        )
+        if result.outcome != "pass":
+            line.append(f"  {_WORDS.get(result.outcome or '', '')}", style=metadata.colour)
+            reason = first_reason(result)
+            if reason:
+                line.append(f"\n    {reason}", style="dim")
+        self._job = None
+        self._console.print(line, soft_wrap=True)
+
+    def _status(self) -> Text:
+        from rich.text import Text
+
+        job = self._job
+        if job is None:
+            return Text("")
+        elapsed = time.monotonic() - self._since
+        spinner = "|/-\\"[int(elapsed * 8) % 4] if not self._unicode() else "⠋⠙⠹⠸⠼⠴⠦⠧"[int(elapsed * 8) % 8]
+        estimate = f" of about {duration(job.estimated_duration)}" if job.estimated_duration else ""
+        return Text.assemble(
+            (f"{spinner} ", "cyan"),
+            (f"{self._counter()} ", "dim"),
+            clean(job.id),
+            (f"  {duration(elapsed)}{estimate}", "cyan"),
+            no_wrap=True,
+            overflow="ellipsis",
+        )
+
+    def _unicode(self) -> bool:
+        return self._console.encoding.lower().startswith("utf")
+
+
+def first_reason(result: JobResult) -> str:
+    """Return the first line of what there is to say about a result."""
+    return clean((result.comments or "").partition("\n")[0])

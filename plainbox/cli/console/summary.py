@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is said at the end of a run: what it came to, what needs attention, where everything is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from plainbox.cli.console.progress import first_reason
+from plainbox.cli.output import clean, duration, say
+from plainbox.session.jobs import JobState
+from plainbox.session.outcome import OUTCOME_METADATA_MAP, failed
+
+__all__ = ["exit_code_of", "print_summary"]
+
+_MOST_SHOWN = 20
+
+
+def exit_code_of(states: Iterable[JobState]) -> int:
+    """Return 1 when some job failed or crashed, else 0."""
+    return int(any(failed(state.result.outcome) for state in states))
+
+
+def print_summary(states: list[JobState], took_s: float) -> None:
+    """Write the counts, then the jobs that need attention with the reason."""
+    counts = Counter(state.result.outcome for state in states)
+    parts = [f"{counts[outcome]} {data.label}" for outcome, data in OUTCOME_METADATA_MAP.items() if counts[outcome]]
+    say("")
+    say(f"{len(states)} jobs in {duration(took_s)}: {', '.join(parts)}")
+    attention = [state for state in states if failed(state.result.outcome) or state.result.outcome == "undecided"]
+    for state in attention[:_MOST_SHOWN]:
+        data = OUTCOME_METADATA_MAP[state.result.outcome]
+        reason = first_reason(state.result) or _last_line(state)
+        say(f"  {data.sigil} {clean(state.job.id)}: {data.label}{f' - {reason}' if reason else ''}")
+    if len(attention) > _MOST_SHOWN:
+        say(f"  ... and {len(attention) - _MOST_SHOWN} more")
+
+
+def _last_line(state: JobState) -> str:
+    """Return the last line that the job has printed: most say there what is wrong."""
+    try:
+        lines = state.result.tail_text(2000).strip().splitlines()
+    except OSError:
+        return ""
+    return clean(lines[-1].strip()[:160]) if lines else ""

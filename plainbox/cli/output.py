@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writing for people and for programs: tables that line up, JSON with a schema, warnings on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+__all__ = ["clean", "duration", "print_json", "print_table", "say", "warn", "write"]
+
+
+def write(text: str) -> None:
+    """Write a line of data."""
+    sys.stdout.write(text + "\n")
+
+
+def say(text: str) -> None:
+    """Write a line of talk."""
+    sys.stderr.write(text + "\n")
+
+
+def warn(text: str, hint: str | None = None) -> None:
+    """Write a warning, and what to do about it."""
+    say(f"plainbox: warning: {clean(text)}" + (f"\n  {hint}" if hint else ""))
+
+
+def print_json(schema: str, **content: object) -> None:
+    """Write one JSON document that names its schema."""
+    json.dump({"schema": schema, **content}, sys.stdout, indent=2, ensure_ascii=False)
+    sys.stdout.write("\n")
+
+
+def print_table(rows: Iterable[Sequence[str]], header: Sequence[str] | None = None) -> None:
+    """Write columns of text, as wide as their widest cell; the last one is as long as it is.
+
+    The header goes to people only: it is left out when the output is no terminal.
+    """
+    cells = [[clean(cell) for cell in row] for row in rows]
+    if header is not None and sys.stdout.isatty() and cells:
+        cells.insert(0, [title.upper() for title in header])
+    widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        padded = [cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)]
+        write("  ".join(padded).rstrip())
+
+
+def clean(text: str) -> str:
+    """Return text that cannot do anything to a terminal: control characters are shown, not sent."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() or character == "\n" else f"\\x{ord(character):02x}" for character in text
+    )
+
+
+def _width(text: str) -> int:
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1
+        for character in text
+    )
+
+
+def duration(seconds: float | None) -> str:
+    """Return a duration for people: 0.2 s, 1 min 05 s, 2 h 10 min."""
+    if seconds is None:
+        return ""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What ``run`` and ``resume`` share: carrying a run through, stopping it, reporting it."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from types import FrameType
+
+from plainbox.cli.console.progress import first_reason, make_progress
+from plainbox.cli.console.summary import exit_code_of, print_summary
+from plainbox.cli.output import clean, say, warn
+from plainbox.cli.reports import Report, parse_report, write_report
+from plainbox.errors import ExporterError
+from plainbox.runner.phases import SessionRun
+from plainbox.runner.stop import StopRequest
+from plainbox.session.outcome import OUTCOME_METADATA_MAP
+
+__all__ = ["add_running", "carry_through"]
+
+EXIT_STOPPED = 6
+EXIT_REPORT = 4
+_SIGNAL_EXIT: dict[int, int] = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+
+
+def add_running(parser: argparse.ArgumentParser) -> None:
+    """Declare what both commands take."""
+    parser.add_argument(
+        "-o",
+        "--output",
+        dest="reports",
+        metavar="FORMAT:FILE",
+        type=parse_report,
+        action="append",
+        default=[],
+        help="also write this report at the end, for example html:report.html (may be given again)",
+    )
+    parser.add_argument("--timeout", metavar="SECONDS", type=float, help="limit for jobs that name none of their own")
+    parser.add_argument("--no-input", action="store_true", help="never ask anything")
+    parser.add_argument("-v", "--verbose", action="store_true", help="show what the jobs print")
+    parser.add_argument("-q", "--quiet", action="store_true", help="show nothing until the end")
+
+
+def carry_through(run: SessionRun, arguments: argparse.Namespace) -> int:
+    """Run what is left of a session, write the reports, and return the exit code."""
+    started = time.monotonic()
+    session_id = run.manager.storage.id
+    if not arguments.quiet:
+        say(f"{clean(run.state.metadata.title or '')}  (session {session_id})")
+    for job, result in run.settled:
+        label = OUTCOME_METADATA_MAP[result.outcome].label
+        say(f"{clean(job.id)} was interrupted: {label} - {first_reason(result)}")
+    with _signals(run.stop) as received, make_progress(run.runner, verbose=arguments.verbose, quiet=arguments.quiet):
+        finished = run.go_on()
+    states = [run.state.job_state_map[job.id] for job in run.jobs]
+    for problem in run.state.problems:
+        warn(str(problem), problem.hint)
+    print_summary(states, time.monotonic() - started)
+    if not finished:
+        say(f"Stopped before the end. Go on with: plainbox resume {session_id}")
+        return _SIGNAL_EXIT[received[-1]] if run.stop.cancel.cancelled and received else EXIT_STOPPED
+    code = exit_code_of(states)
+    if not _write_reports(run, arguments.reports):
+        code = code or EXIT_REPORT
+    say(f"Session: {session_id}")
+    return code
+
+
+def _write_reports(run: SessionRun, reports: list[Report]) -> bool:
+    written = True
+    for report in reports:
+        try:
+            write_report(run.manager, report)
+        except (ExporterError, OSError) as error:
+            warn(f"no {report.format} report: {error}", "try again with: plainbox export")
+            written = False
+        else:
+            if report.path != "-":
+                say(f"Report: {report.path}")
+    return written
+
+
+@contextlib.contextmanager
+def _signals(stop: StopRequest) -> Iterator[list[int]]:
+    """Let signals stop the run: the first interrupt after the current job, anything else at once."""
+    received: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and not received:
+            received.append(number)
+            stop.after_this_job()
+            sys.stderr.write("\nStopping when this job has ended; once more ends it now.\n")
+            return
+        received.append(number)
+        stop.now(signal.Signals(number).name)
+
+    previous = {number: signal.signal(number, handle) for number in _SIGNAL_EXIT}
+    try:
+        yield received
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

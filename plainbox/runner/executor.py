@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One attempt at one job: everything between "about to run" and its result.
+
+The order is what makes a result trustworthy: the log exists before the job is noted as running, the note is durable
+before the command starts (the process waits for it), and the log is complete and durable before the result is made.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from plainbox.errors import SessionError
+from plainbox.runner.environment import JobEnvironment
+from plainbox.runner.interrupted import forget_left_result
+from plainbox.runner.stop import StopRequest
+from plainbox.session.boot import boot_id
+from plainbox.session.dirs import WellKnownDirsHelper
+from plainbox.session.iolog import DEFAULT_MAX_LOG_BYTES, IOLogWriter
+from plainbox.session.jobs import JobState
+from plainbox.session.manager import SessionManager
+from plainbox.session.metadata import RunningAttempt
+from plainbox.session.outcome import Outcome
+from plainbox.session.result import JobResult, JobResultBuilder
+from plainbox.tasks import ExecutionEngine, JobReport, ProcessIdentity, StreamName, Surroundings
+from plainbox.tasks import Result as TaskResult
+
+__all__ = ["JobExecutor"]
+
+
+class _LogSink:
+    """Passes output on to the log, then to whoever watches."""
+
+    def __init__(self, log: IOLogWriter, watch: Callable[[StreamName, bytes], None] | None) -> None:
+        self._log = log
+        self._watch = watch
+
+    def write(self, stream: StreamName, data: bytes) -> None:
+        self._log.write(stream, data)
+        if self._watch is not None:
+            self._watch(stream, data)
+
+    def note(self, text: str) -> None:
+        self._log.note(text)
+
+
+class JobExecutor:
+    """Executes jobs of one session, one at a time."""
+
+    def __init__(
+        self,
+        manager: SessionManager,
+        engine: ExecutionEngine,
+        environment: JobEnvironment,
+        stop: StopRequest,
+        *,
+        timeout_s: float | None = None,
+        max_log_bytes: int = DEFAULT_MAX_LOG_BYTES,
+    ) -> None:
+        self._manager = manager
+        self._engine = engine
+        self._environment = environment
+        self._stop = stop
+        self._timeout_s = timeout_s
+        self._max_log_bytes = max_log_bytes
+        self._boot_id = boot_id()
+        self._share_dir = WellKnownDirsHelper(manager.storage).share_pathname
+
+    def execute(self, job_state: JobState, watch: Callable[[StreamName, bytes], None] | None = None) -> JobResult:
+        """Run the job's command and return what came of it; the caller gives the result to the session.
+
+        ``watch`` sees the output as it comes. Trouble with the storage raises :class:`SessionError`: then the command
+        has not run, or its result could not be made durable.
+        """
+        job = job_state.job
+        attempt = job_state.next_attempt
+        forget_left_result(self._share_dir)
+        storage = self._manager.storage
+        log = IOLogWriter(storage.location, job.id, attempt, max_log_bytes=self._max_log_bytes, files=storage.files)
+        start_time = time.time()
+
+        def started(process: ProcessIdentity) -> None:
+            self._note_running(
+                job_state,
+                RunningAttempt(
+                    attempt, start_time, self._boot_id, process.process_group, process.start_ticks, log.path
+                ),
+            )
+
+        try:
+            done = self._engine.execute(
+                job,
+                Surroundings(
+                    environment=self._environment.of(job),
+                    output=_LogSink(log, watch),
+                    started=started,
+                    working_directory=self._working_directory(job_state),
+                    timeout_s=self._timeout_s,
+                    cancel=self._stop.cancel,
+                ),
+            )
+        finally:
+            reference = log.close()
+        builder = self._result(job_state, done)
+        builder.log = reference
+        builder.start_time = start_time
+        builder.boot_id = self._boot_id
+        builder.origin = "run"
+        return builder.get_result(self._manager.storage.location)
+
+    def _note_running(self, job_state: JobState, running: RunningAttempt) -> None:
+        state = self._manager.state
+        assert state is not None
+        state.metadata.running = {**state.metadata.running, job_state.job.id: running}
+        state.metadata.last_job_start_time = running.start_time
+        job_state.attempts -= 1
+        self._manager.checkpoint()
+
+    @staticmethod
+    def _working_directory(job_state: JobState) -> Path | None:
+        return Path.cwd() if "preserve-cwd" in job_state.job.flags else None
+
+    def _result(self, job_state: JobState, done: TaskResult) -> JobResultBuilder:
+        error = done.exception
+        if isinstance(error, SessionError):
+            raise error
+        if error is not None:
+            return JobResultBuilder(outcome=Outcome.CRASH, comments=f"the job could not be carried out: {error}")
+        report = done.value
+        assert isinstance(report, JobReport)
+        builder = JobResultBuilder(
+            outcome=report.outcome,
+            execution_duration=report.duration,
+            return_code=report.return_code,
+            comments=report.comments,
+        )
+        if report.leaked_processes:
+            builder.add_comment(f"{report.leaked_processes} processes outlived the job and were ended")
+        if report.leftovers and "has-leftovers" not in job_state.job.flags:
+            builder.add_comment(f"files left in the working directory: {', '.join(report.leftovers)}")
+        return builder

@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A whole run: a new session or one that goes on, through its phases.
+
+Bootstrap (the resource jobs that templates need), selection, the jobs themselves. Which phase a session is in is part of
+its state, so a run that was interrupted in any of them goes on where it was.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from types import TracebackType
+from typing import Self
+
+from plainbox import __version__, dirs
+from plainbox.errors import UsageError
+from plainbox.providers import Catalogue
+from plainbox.runner.environment import JobEnvironment
+from plainbox.runner.executor import JobExecutor
+from plainbox.runner.manifest import RECORDS_NAME, load_manifest, manifest_records
+from plainbox.runner.recovery import settle_interrupted
+from plainbox.runner.runner import Runner, is_done
+from plainbox.runner.selection import Selection
+from plainbox.runner.stop import StopRequest
+from plainbox.session.boot import boot_id
+from plainbox.session.dirs import WellKnownDirsHelper
+from plainbox.session.manager import SessionManager
+from plainbox.session.result import JobResult
+from plainbox.session.selection import FlatPlan
+from plainbox.session.state import SessionState
+from plainbox.session.storage import SessionStorage, SessionStorageRepository
+from plainbox.tasks import ExecutionEngine
+from plainbox.units import JobDefinition, ManifestEntryUnit, TestPlanUnit
+
+__all__ = ["APP_ID", "SessionRun"]
+
+APP_ID = "plainbox"
+
+
+class SessionRun:
+    """One session being run. Use it as a context manager: leaving it lets go of the storage."""
+
+    def __init__(
+        self, manager: SessionManager, catalogue: Catalogue, selection: Selection, *, timeout_s: float | None = None
+    ) -> None:
+        assert manager.state is not None
+        self.manager = manager
+        self.state: SessionState = manager.state
+        self.selection = selection
+        self.stop = StopRequest()
+        #: Attempts that were interrupted, as they were judged when the session was opened again.
+        self.settled: list[tuple[JobDefinition, JobResult]] = []
+        self._catalogue = catalogue
+        share_dir = WellKnownDirsHelper(manager.storage).share_pathname
+        self._environment = JobEnvironment(catalogue.providers, share_dir)
+        executor = JobExecutor(manager, ExecutionEngine(), self._environment, self.stop, timeout_s=timeout_s)
+        self.runner = Runner(manager, executor, self.stop, reselect=self._reselect)
+
+    # -- beginning
+
+    @classmethod
+    def start(
+        cls,
+        catalogue: Catalogue,
+        selection: Selection,
+        *,
+        repository: SessionStorageRepository | None = None,
+        title: str | None = None,
+        timeout_s: float | None = None,
+    ) -> Self:
+        """Return the run of a new session; it is on disk, locked, and nothing has run yet."""
+        plan = catalogue.find(TestPlanUnit, selection.plan_id) if selection.plan_id is not None else None
+        state = SessionState(list(catalogue.units))
+        metadata = state.metadata
+        metadata.title = title or (plan.name if plan is not None else " ".join(selection.patterns))
+        metadata.app_id = APP_ID
+        metadata.app_blob = selection.as_blob()
+        metadata.flags = {"incomplete", "bootstrapping"} | (set() if plan is not None else {"testplanless"})
+        metadata.test_plan_ids = [plan.id] if plan is not None else []
+        metadata.boot_id = boot_id()
+        metadata.tz_offset = time.localtime().tm_gmtoff
+        manager = SessionManager.create_with_state(state, repository)
+        try:
+            manager.storage.environment = _environment_snapshot(catalogue)
+            manager.storage.why = "create"
+            run = cls(manager, catalogue, selection, timeout_s=timeout_s)
+            run._prepare()
+            state.update_desired_job_list(selection.bootstrap_jobs(state, run._flat_plan()), include_mandatory=False)
+            manager.checkpoint()
+        except BaseException:
+            manager.destroy()
+            raise
+        return run
+
+    @classmethod
+    def reopen(cls, catalogue: Catalogue, storage: SessionStorage, *, timeout_s: float | None = None) -> Self:
+        """Return the run of a stored session; what was running when it ended has its result."""
+        storage.lock()
+        try:
+            storage.environment = _environment_snapshot(catalogue)
+            storage.why = "resume"
+            manager = SessionManager.load_session(list(catalogue.units), storage)
+            assert manager.state is not None
+            if manager.state.metadata.app_id != APP_ID:
+                raise UsageError(f"session {storage.id} was not made by plainbox run")
+            selection = Selection.from_blob(manager.state.metadata.app_blob)
+            run = cls(manager, catalogue, selection, timeout_s=timeout_s)
+            run._prepare()
+            run.settled = settle_interrupted(manager)
+        except BaseException:
+            storage.close()
+            raise
+        return run
+
+    def _prepare(self) -> None:
+        known = self._catalogue.of_kind(TestPlanUnit)
+        plan_ids = self.state.metadata.test_plan_ids
+        missing = [plan_id for plan_id in plan_ids if plan_id not in known]
+        if missing:
+            raise UsageError(f"test plans of the session are not known any more: {', '.join(missing)}")
+        self.manager.test_plans = tuple(known[plan_id] for plan_id in plan_ids)
+        self.state.manifest = load_manifest(dirs.machine_manifest())
+        self._write_manifest_records()
+
+    def _write_manifest_records(self) -> None:
+        entries = self._catalogue.of_kind(ManifestEntryUnit).values()
+        share_dir = WellKnownDirsHelper(self.manager.storage).share_pathname
+        path = os.path.join(share_dir, RECORDS_NAME)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        with open(fd, "w", encoding="utf-8") as file:
+            file.write(manifest_records(entries, dict(self.state.manifest)))
+
+    # -- going on
+
+    def go_on(self) -> bool:
+        """Run what is left; return whether the end was reached before somebody asked to stop."""
+        metadata = self.state.metadata
+        if metadata.bootstrapping:
+            if not self.runner.run():
+                return False
+            self.selection.apply(self.state, self._flat_plan())
+            metadata.bootstrapping = False
+            self.manager.checkpoint()
+        if not self.runner.run():
+            return False
+        metadata.flags.discard("incomplete")
+        self.manager.checkpoint()
+        return True
+
+    def _reselect(self) -> None:
+        if not self.state.metadata.bootstrapping:
+            self.selection.apply(self.state, self._flat_plan())
+
+    def _flat_plan(self) -> FlatPlan | None:
+        context = self.manager.default_device_context
+        return context.flat_plan() if context is not None and self.manager.test_plans else None
+
+    # -- looking
+
+    @property
+    def jobs(self) -> list[JobDefinition]:
+        """The jobs of the run list, then those that were left out of it and have a result."""
+        listed = {job.id for job in self.state.run_list}
+        rest = [
+            job_state.job
+            for job_id, job_state in self.state.job_state_map.items()
+            if job_id not in listed and is_done(job_state)
+        ]
+        return [*self.state.run_list, *rest]
+
+    # -- the end
+
+    def close(self) -> None:
+        """Let go of the storage and of what was made for the jobs."""
+        self._environment.close()
+        self.manager.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _environment_snapshot(catalogue: Catalogue) -> dict[str, object]:
+    """Return what a later reader may want to know of the machine and the programs that ran here."""
+    return {
+        "kernel": platform.release(),
+        "architecture": platform.machine(),
+        "python": platform.python_version(),
+        "plainbox": __version__,
+        "locale": os.environ.get("LC_ALL") or os.environ.get("LANG") or "",
+        "providers": {provider.name: provider.version for provider in catalogue.providers},
+    }

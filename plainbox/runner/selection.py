@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a run is asked to run: a test plan or patterns, less what is excluded, as the session stores it.
+
+The selection is applied twice: before the bootstrap, to find the resource jobs that templates need, and after it, when
+the instances are there.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import attrs
+
+from plainbox.errors import CorruptedSessionError, NothingSelectedError, UsageError
+from plainbox.session.selection import FlatPlan, excluded_ids, select
+from plainbox.session.state import SessionState
+from plainbox.units import JobDefinition, TemplateUnit
+from plainbox.units.patterns import Pattern
+
+__all__ = ["Selection"]
+
+#: Ids that no run contains, whatever a plan says: their work is done before the run.
+NEVER_RUN = frozenset({"com.canonical.plainbox::collect-manifest"})
+
+
+def _texts(value: Iterable[str]) -> tuple[str, ...]:
+    return tuple(value)
+
+
+@attrs.frozen
+class Selection:
+    """``plan_id`` or ``patterns`` say what runs; ``match`` keeps, ``exclude`` drops what their patterns match.
+
+    ``providers`` are the directories that were named on the command line; a resume finds its units with them.
+    """
+
+    plan_id: str | None = None
+    patterns: tuple[str, ...] = attrs.field(default=(), converter=_texts)
+    match: tuple[str, ...] = attrs.field(default=(), converter=_texts)
+    exclude: tuple[str, ...] = attrs.field(default=(), converter=_texts)
+    providers: tuple[str, ...] = attrs.field(default=(), converter=_texts)
+
+    def as_blob(self) -> bytes:
+        """Return the form in which the session stores the selection."""
+        document = {"testplan_id": self.plan_id, "description": "", "launcher": "", **attrs.asdict(self)}
+        del document["plan_id"]
+        return json.dumps(document, sort_keys=True).encode("ascii")
+
+    @classmethod
+    def from_blob(cls, blob: bytes | None) -> Selection:
+        """Return the selection that :meth:`as_blob` described."""
+        try:
+            document: Mapping[str, Any] = json.loads(blob or b"{}")
+            lists = {
+                name: tuple(map(str, document.get(name, ()))) for name in ("patterns", "match", "exclude", "providers")
+            }
+            return cls(plan_id=document.get("testplan_id"), **lists)
+        except (ValueError, TypeError, AttributeError):
+            raise CorruptedSessionError("what the session was asked to run makes no sense") from None
+
+    def bootstrap_jobs(self, state: SessionState, plan: FlatPlan | None) -> list[JobDefinition]:
+        """Return the jobs that run before the selection: those the plan names, or what templates need."""
+        states = state.job_state_map
+        if plan is not None:
+            return [states[job_id].job for job_id in plan.bootstrap if job_id in states]
+        patterns = [_pattern(text) for text in self.patterns]
+        needed = dict.fromkeys(
+            unit.resource_id
+            for unit in state.unit_list
+            if isinstance(unit, TemplateUnit) and any(_may_mean(pattern, unit) for pattern in patterns)
+        )
+        return [states[job_id].job for job_id in needed if job_id in states]
+
+    def apply(self, state: SessionState, plan: FlatPlan | None) -> None:
+        """Set the wish list of the state; a selection without jobs raises :class:`NothingSelectedError`."""
+        jobs = state.job_list
+        if plan is not None:
+            mandatory, included = select(plan, jobs)
+            excluded = set(excluded_ids(plan, jobs))
+        else:
+            mandatory, included = [], self._hand_picked(jobs)
+            excluded = set()
+        by_hand = [_pattern(text) for text in self.exclude]
+        excluded |= {job.id for job in jobs if any(_means(pattern, job) for pattern in by_hand)}
+        excluded |= NEVER_RUN
+        excluded -= set(mandatory)
+        keep = [_pattern(text) for text in self.match]
+        states = state.job_state_map
+        wanted = [
+            states[job_id].job
+            for job_id in included
+            if job_id not in excluded and (not keep or any(_means(pattern, states[job_id].job) for pattern in keep))
+        ]
+        if not wanted and not mandatory:
+            raise NothingSelectedError(
+                "nothing is selected: no job matches", hint="plainbox expand PLAN shows what a plan contains"
+            )
+        state.metadata.custom_joblist = bool(self.match or self.exclude)
+        state.update_mandatory_job_list([states[job_id].job for job_id in mandatory])
+        state.update_desired_job_list(wanted, excluded=frozenset(excluded))
+
+    def _hand_picked(self, jobs: Iterable[JobDefinition]) -> list[str]:
+        known = list(jobs)
+        found: dict[str, None] = {}
+        for text in self.patterns:
+            pattern = _pattern(text)
+            found.update((job.id, None) for job in known if _means(pattern, job))
+        return list(found)
+
+
+def _pattern(text: str) -> Pattern:
+    """Return the pattern of a selection by hand: a regular expression for full or partial ids."""
+    from plainbox.errors import FieldError
+
+    try:
+        return Pattern.parse(text, None)
+    except FieldError as error:
+        raise UsageError(error.message) from None
+
+
+def _means(pattern: Pattern, job: JobDefinition) -> bool:
+    names = [job.id, job.partial_id or ""]
+    if job.template_id:
+        names += [job.template_id, job.template_id.partition("::")[2]]
+    return any(pattern.matches(name) for name in names)
+
+
+def _may_mean(pattern: Pattern, template: TemplateUnit) -> bool:
+    """Tell whether the pattern means a template or could mean an instance of it."""
+    if pattern.matches(template.id) or pattern.matches(template.partial_id or ""):
+        return True
+    wanted = _literal_start(pattern.full, r".^$*+?{}[]\|()")
+    for name in (template.instance_id_pattern, template.instance_id_pattern.partition("::")[2]):
+        start = _literal_start(name, "{")
+        if start.startswith(wanted) or (wanted.startswith(start) and "{" in name):
+            return True
+    return False
+
+
+def _literal_start(text: str, special: str) -> str:
+    for index, character in enumerate(text):
+        if character in special:
+            # A quantifier makes the character before it optional.
+            return text[: max(index - 1, 0)] if character in "*?{" and special != "{" else text[:index]
+    return text
