@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from plainbox import __version__
-from plainbox.errors import PlainboxError
+from plainbox.errors import PlainboxError, UsageError
 
 __all__ = ["main"]
 
@@ -59,9 +59,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _dispatch(words: list[str]) -> int:
     name = next((word for word in words if not word.startswith("-")), None)
-    if name not in COMMANDS or words[0].startswith("-"):
-        _overview().parse_args(words)  # help, version, or an error that names the choices
+    if not words:
+        _overview().print_help(sys.stderr)
         return 2
+    if name is None or words[0].startswith("-"):
+        _overview().parse_args(words)  # help, version, or an error that names the commands
+        return 2
+    if name not in COMMANDS:
+        raise _unknown(name)
     module = _module(name)
     parser = argparse.ArgumentParser(
         prog=f"plainbox {name}", description=module.__doc__.split("\n\n", 1)[-1].strip() if module.__doc__ else None
@@ -70,6 +75,15 @@ def _dispatch(words: list[str]) -> int:
     module.configure(parser)
     code: int = module.run(parser.parse_args(words[1:]))
     return code
+
+
+def _unknown(name: str) -> UsageError:
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, COMMANDS, n=1)
+    return UsageError(
+        f"no command {name!r}", hint=f"did you mean {near[0]!r}?" if near else f"known are {', '.join(COMMANDS)}"
+    )
 
 
 def _module(name: str) -> ModuleType:

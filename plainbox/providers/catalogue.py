@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from plainbox.errors import PlainboxError, UnitError, UsageError
 from plainbox.providers.discovery import bundled_providers, installed_providers, named_providers
 from plainbox.providers.provider import Provider
 from plainbox.units import Unit
 from plainbox.units.fields import closest
+from plainbox.units.interpolation import Environment
 
 __all__ = ["Catalogue"]
 
@@ -45,13 +46,19 @@ class Catalogue:
                 )
 
     @classmethod
-    def load(cls, named: Sequence[Path] = (), *, installed: bool = True) -> Catalogue:
-        """Return the catalogue of the providers named by the user, the installed and the bundled ones."""
+    def load(
+        cls, named: Sequence[Path] = (), *, installed: bool = True, environment: Environment | None = None
+    ) -> Catalogue:
+        """Return the catalogue of the providers named by the user, the installed and the bundled ones.
+
+        A named provider that cannot be loaded raises :class:`ProviderError`, others become ``problems``.
+        ``environment`` is the [environment] section of the settings, for the Jinja2 texts of units.
+        """
         problems: list[PlainboxError] = []
-        providers = [provider for directory in named for provider in named_providers(directory)]
+        providers = [provider for directory in named for provider in named_providers(directory, environment)]
         if installed:
-            providers += installed_providers(problems)
-        providers += bundled_providers(problems)
+            providers += installed_providers(problems, environment)
+        providers += bundled_providers(problems, environment)
         return cls(providers, problems)
 
     def _add(self, provider: Provider) -> None:
@@ -74,7 +81,7 @@ class Catalogue:
 
     def of_kind(self, kind: type[U]) -> dict[str, U]:
         """Return the units of a kind by full id, in the order in which they were loaded."""
-        return self._by_kind.get(kind.kind, {})  # type: ignore[return-value]
+        return cast(dict[str, U], self._by_kind.get(kind.kind, {}))
 
     def find(self, kind: type[U], name: str) -> U:
         """Return the unit with a full id, or with a partial id that only one has; otherwise :class:`UsageError`."""

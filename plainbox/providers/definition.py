@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import ast
 import configparser
+import os
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,6 +25,7 @@ _SECTION = "PlainBox Provider"
 _NAME = re.compile(r"([0-9]{4}\.)?[a-z][a-z0-9-]*(\.[a-z][a-z0-9-]*)+:[a-z][a-z0-9-]*")
 _SIMPLE_NAME = re.compile(r"[a-z0-9.-]+")
 _VERSION = re.compile(r"[0-9][A-Za-z0-9.!+-]*(~[A-Za-z0-9.+-]*)?")
+_DOMAIN = re.compile(r"[a-z0-9_-]+")
 _DIRECTORIES = ("units", "jobs", "data", "bin", "locale")
 
 
@@ -50,13 +53,11 @@ def from_file(path: Path) -> ProviderDefinition:
     parser = configparser.ConfigParser(delimiters=("=",), interpolation=None, strict=True)
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     try:
-        parser.read_string(path.read_text(encoding="utf-8"), source=str(path))
-    except OSError as error:
-        raise ProviderError(f"cannot be read: {error.strerror}", origin=origin) from None
-    except UnicodeDecodeError:
-        raise ProviderError("not a text file", origin=origin) from None
+        parser.read_string(_read(path, origin), source=str(path))
     except configparser.Error as error:
-        raise ProviderError(f"not a provider definition: {error.message.splitlines()[0]}", origin=origin) from None
+        raise ProviderError(
+            f"not a provider definition: {error.message.splitlines()[0]}", origin=Origin(str(path), _line_of(error))
+        ) from None
     if not parser.has_section(_SECTION):
         raise ProviderError(f"the section [{_SECTION}] is missing", origin=origin)
     section = dict(parser[_SECTION])
@@ -64,7 +65,7 @@ def from_file(path: Path) -> ProviderDefinition:
         return _definition(section, path.parent.resolve(), {}, origin)
     location = section.get("location")
     base = Path(location) if location else path.parent
-    if location and not (base.is_absolute() and base.is_dir()):
+    if location and not (base.is_absolute() and os.path.isdir(base)):
         raise ProviderError(
             f"location is no absolute path of a directory: {location!r}",
             origin=origin,
@@ -72,7 +73,7 @@ def from_file(path: Path) -> ProviderDefinition:
         )
     given = {name: Path(section[f"{name}_dir"]) for name in _DIRECTORIES if section.get(f"{name}_dir")}
     for name, directory in given.items():
-        if not (directory.is_absolute() and directory.is_dir()):
+        if not (directory.is_absolute() and os.path.isdir(directory)):
             raise ProviderError(f"{name}_dir is no absolute path of a directory: {str(directory)!r}", origin=origin)
     if not location and not given:
         raise ProviderError("neither location nor relocatable nor any directory is given", origin=origin)
@@ -83,19 +84,45 @@ def from_source_tree(directory: Path) -> ProviderDefinition:
     """Return the definition that the ``manage.py`` of a source tree gives to ``setup()``."""
     path = directory / "manage.py"
     origin = Origin(str(path))
+    text = _read(path, origin)
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ProviderError(f"cannot be read: {error.strerror}", origin=origin) from None
+        with warnings.catch_warnings():
+            # What Python thinks of the style of somebody's manage.py is their business.
+            warnings.simplefilter("ignore")
+            tree = ast.parse(text)
     except (SyntaxError, ValueError) as error:
         raise ProviderError(f"not a Python file: {error}", origin=origin) from None
+    except (MemoryError, RecursionError):
+        raise ProviderError("not a Python file: nested too deeply", origin=origin) from None
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, (ast.Name, ast.Attribute)):
             name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
             if name == "setup":
-                section = {item.arg: text for item in node.keywords if item.arg and (text := _text(item.value))}
-                return _definition(section, directory.resolve(), {}, Origin(str(path), node.lineno))
+                given = {item.arg: word for item in node.keywords if item.arg and (word := _text(item.value))}
+                return _definition(given, directory.resolve(), {}, Origin(str(path), node.lineno))
     raise ProviderError("no call of setup() in it", origin=origin)
+
+
+def _read(path: Path, origin: Origin) -> str:
+    try:
+        if not path.is_file():
+            # A pipe or a device would be read for ever.
+            raise ProviderError("cannot be read: not a file", origin=origin)
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ProviderError(f"cannot be read: {error.strerror}", origin=origin) from None
+    except UnicodeDecodeError:
+        raise ProviderError("not a text file", origin=origin) from None
+
+
+def _line_of(error: configparser.Error) -> int | None:
+    if isinstance(error, configparser.MissingSectionHeaderError | configparser.DuplicateOptionError):
+        return error.lineno
+    if isinstance(error, configparser.DuplicateSectionError):
+        return error.lineno
+    if isinstance(error, configparser.ParsingError) and error.errors:
+        return error.errors[0][0]
+    return None
 
 
 def _text(node: ast.expr) -> str | None:
@@ -116,24 +143,27 @@ def _definition(
             origin=origin,
             hint="write it like org.example:name, or give a namespace",
         )
-    if "::" in namespace or not namespace.strip():
+    if "::" in namespace or namespace.split() != [namespace]:
         raise ProviderError(f"{namespace!r} is not a namespace", origin=origin)
+    domain = section.get("gettext_domain")
+    if domain and not _DOMAIN.fullmatch(domain):
+        raise ProviderError(f"{domain!r} is not a gettext domain", origin=origin, hint="write it like my-provider")
     version = section.get("version", "")
     if not _VERSION.fullmatch(version):
         raise ProviderError(f"{version!r} is not a version", origin=origin, hint="write it like 1.0")
     directories = dict(given)
     if implied:
         for directory in _DIRECTORIES:
-            if directory not in directories and (base / directory).is_dir():
+            if directory not in directories and os.path.isdir(base / directory):
                 directories[directory] = base / directory
-        if "locale" not in directories and (base / "build" / "mo").is_dir():
+        if "locale" not in directories and os.path.isdir(base / "build" / "mo"):
             directories["locale"] = base / "build" / "mo"
     return ProviderDefinition(
         name=name,
         namespace=namespace,
         version=version,
         description=section.get("description", ""),
-        gettext_domain=section.get("gettext_domain"),
+        gettext_domain=domain or None,
         base_dir=base,
         units_dir=directories.get("units"),
         jobs_dir=directories.get("jobs"),

@@ -11,23 +11,29 @@ from plainbox import dirs
 from plainbox.errors import PlainboxError, ProviderError
 from plainbox.providers.definition import from_file, from_source_tree
 from plainbox.providers.provider import Provider
+from plainbox.units.interpolation import Environment
 from plainbox.units.origin import Origin
 
 __all__ = ["bundled_providers", "installed_providers", "named_providers"]
 
 
-def named_providers(directory: Path) -> list[Provider]:
-    """Return the provider or providers in a directory that a user named; :class:`ProviderError` when there is none."""
-    if directory.is_file() and directory.suffix == ".provider":
-        return [Provider(from_file(directory))]
+def named_providers(directory: Path, environment: Environment | None = None) -> list[Provider]:
+    """Return the provider or providers in a directory that a user named; :class:`ProviderError` when there is none.
+
+    The directory holds a ``.provider`` file or the ``manage.py`` of a source tree; a ``.provider`` file may be named
+    itself.
+    """
+    # Not Path.is_dir(): that one raises where a parent directory cannot be searched.
+    if os.path.isfile(directory) and directory.suffix == ".provider":
+        return [Provider(from_file(directory), environment)]
     origin = Origin(str(directory))
-    if not directory.is_dir():
+    if not os.path.isdir(directory):
         raise ProviderError("no such provider directory", origin=origin)
-    files = sorted(directory.glob("*.provider"))
+    files = _definitions(directory)
     if files:
-        return [Provider(from_file(file)) for file in files]
-    if (directory / "manage.py").is_file():
-        return [Provider(from_source_tree(directory))]
+        return [Provider(from_file(file), environment) for file in files]
+    if os.path.isfile(directory / "manage.py"):
+        return [Provider(from_source_tree(directory), environment)]
     raise ProviderError(
         "no provider in it: neither a .provider file nor a manage.py",
         origin=origin,
@@ -35,25 +41,29 @@ def named_providers(directory: Path) -> list[Provider]:
     )
 
 
-def installed_providers(problems: list[PlainboxError]) -> Iterator[Provider]:
+def installed_providers(problems: list[PlainboxError], environment: Environment | None = None) -> Iterator[Provider]:
     """Yield what the provider path holds; definitions that are no good go to ``problems``."""
     missing_is_a_problem = bool(os.environ.get("PROVIDERPATH"))
     for directory in dirs.provider_paths():
-        if not directory.is_dir():
+        if not os.path.isdir(directory):
             if missing_is_a_problem:
                 problems.append(ProviderError("no such directory (from PROVIDERPATH)", origin=Origin(str(directory))))
             continue
-        yield from _load(sorted(directory.glob("*.provider")), problems)
+        yield from _load(_definitions(directory), problems, environment)
 
 
-def bundled_providers(problems: list[PlainboxError]) -> Iterator[Provider]:
+def bundled_providers(problems: list[PlainboxError], environment: Environment | None = None) -> Iterator[Provider]:
     """Yield the providers that come with Plainbox."""
-    yield from _load(sorted(dirs.bundled_providers().glob("*/*.provider")), problems)
+    yield from _load(sorted(dirs.bundled_providers().glob("*/*.provider")), problems, environment)
 
 
-def _load(files: Iterable[Path], problems: list[PlainboxError]) -> Iterator[Provider]:
+def _definitions(directory: Path) -> list[Path]:
+    return sorted(directory.glob("*.provider"))
+
+
+def _load(files: Iterable[Path], problems: list[PlainboxError], environment: Environment | None) -> Iterator[Provider]:
     for file in files:
         try:
-            yield Provider(from_file(file))
+            yield Provider(from_file(file), environment)
         except ProviderError as error:
             problems.append(error)

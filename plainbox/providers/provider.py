@@ -11,6 +11,7 @@ from pathlib import Path
 from plainbox.errors import PlainboxError, UnitError
 from plainbox.providers.definition import ProviderDefinition
 from plainbox.units import JobDefinition, Unit, read_units
+from plainbox.units.interpolation import Environment
 from plainbox.units.origin import Origin
 
 __all__ = ["Provider"]
@@ -22,10 +23,14 @@ _UNIT_SUFFIXES = {
 
 
 class Provider:
-    """A directory of units, data and programs, under a name."""
+    """A directory of units, data and programs, under a name.
 
-    def __init__(self, definition: ProviderDefinition) -> None:
+    ``environment`` is what Jinja2 texts of its units see as ``__checkbox_env__``.
+    """
+
+    def __init__(self, definition: ProviderDefinition, environment: Environment | None = None) -> None:
         self.definition = definition
+        self._environment = environment
         self.problem_list: list[PlainboxError] = []
 
     @property
@@ -80,7 +85,7 @@ class Provider:
         """All good units, in the order of the files' paths; what is wrong with the others is in ``problem_list``."""
         units: list[Unit] = []
         for path in self._unit_files():
-            units += read_units(path, self, on_error=self._add_problem)
+            units += read_units(path, self, environment=self._environment, on_error=self._add_problem)
         return units
 
     def _add_problem(self, error: UnitError) -> None:
@@ -111,4 +116,6 @@ class Provider:
                 UnitError(f"cannot be listed: {error.strerror}", origin=Origin(str(error.filename)))
             )
 
-        return sorted(Path(root, name) for root, _, names in os.walk(directory, onerror=failed) for name in names)
+        # By the text of the path, as Checkbox does it: "a-b" comes before "a/b".
+        walk = os.walk(directory, onerror=failed)
+        return [Path(path) for path in sorted(os.path.join(root, name) for root, _, names in walk for name in names)]

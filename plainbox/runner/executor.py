@@ -135,8 +135,6 @@ class JobExecutor:
             return_code=report.return_code,
             comments=report.comments,
         )
-        if report.leaked_processes:
-            builder.add_comment(f"{report.leaked_processes} processes outlived the job and were ended")
         if report.leftovers and "has-leftovers" not in job_state.job.flags:
             builder.add_comment(f"files left in the working directory: {', '.join(report.leftovers)}")
         return builder

@@ -86,7 +86,8 @@ class Runner:
                 self._reselect()
                 self._decide_dropped()
                 position = 0
-        return True
+        # A job that was ended on request is no end of the run, not even when it was the last one.
+        return not self._stop.cancel.cancelled
 
     def _decide_dropped(self) -> None:
         """Give a result to the jobs that are wanted and cannot be put in order."""

@@ -21,7 +21,7 @@ class CategoryUnit(Unit):
         template=InTemplate.MUST_VARY,
     )
     name = Field(
-        fields.TEXT,
+        fields.LINE,
         "What the category is called, in one line of at most 80 characters.",
         required=True,
         default=lambda category: category.partial_id or "",

@@ -2,20 +2,23 @@
 """From the value of a record to the value of a field: pure functions, one for each kind of field.
 
 Each takes the value (text, or what YAML gave) and the namespace of the unit, and returns the field's value or raises
-:class:`~plainbox.errors.FieldError` with the line inside the value.
+:class:`~plainbox.errors.FieldError` with the line of the text or the number of the item inside the value. Those of lists
+take ``on_error`` too: an item that is no good goes there and is left out, so that one of them does not empty the list.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import NoReturn, TypeAlias
 
 from plainbox.errors import FieldError
 from plainbox.units.record import Value
 from plainbox.units.scanner import Token, scan
 
 __all__ = [
+    "OnError",
     "duration",
     "flag",
     "flag_words",
@@ -24,6 +27,7 @@ __all__ = [
     "mapping",
     "mappings",
     "names",
+    "numbered",
     "qualify",
     "reference",
     "references",
@@ -32,7 +36,10 @@ __all__ = [
     "words",
 ]
 
-_DURATION = re.compile(r"(?:(\d+)h)?[ :]*(?:(\d+)m)?[ :]*(?:(\d+)s)?")
+OnError: TypeAlias = Callable[[FieldError], None]
+
+_MAX_DURATION_LENGTH = 60
+_DURATION = re.compile(r"(?:([0-9]+)h)?[ :]*(?:([0-9]+)m)?[ :]*(?:([0-9]+)s)?")
 _TRUE = {"yes", "true", "on", "1", "y", "t"}
 _FALSE = {"no", "false", "off", "0", "n", "f"}
 
@@ -58,7 +65,7 @@ def identifier(value: Value, namespace: str | None = None) -> str:
             hint="the provider's namespace is put before it automatically",
         )
     if not result or "\n" in result:
-        raise FieldError("an id is one line of text")
+        raise FieldError("an id is one line of text", line=1 if "\n" in result else 0)
     return result
 
 
@@ -67,38 +74,59 @@ def reference(value: Value, namespace: str | None = None) -> str:
     return qualify(text(value), namespace)
 
 
-def words(value: Value, namespace: str | None = None) -> tuple[str, ...]:
+def refuse(error: FieldError) -> NoReturn:
+    """Be the ``on_error`` of a reader that wants all or nothing."""
+    raise error
+
+
+def numbered(value: Value, on_error: OnError = refuse) -> list[tuple[int, str]]:
+    """Return the lines of a text that are not empty, or the items of a YAML list, each with its number from 0."""
+    if isinstance(value, str):
+        return [(number, line.strip()) for number, line in enumerate(value.split("\n")) if line.strip()]
+    if not isinstance(value, list):
+        raise FieldError("a list is wanted here, not a mapping")
+    result = []
+    for number, item in enumerate(value):
+        if not isinstance(item, str):
+            on_error(FieldError("a text is wanted here, not a list or a mapping", line=number))
+        elif item.strip():
+            result.append((number, item.strip()))
+    return result
+
+
+def words(value: Value, namespace: str | None = None, on_error: OnError = refuse) -> tuple[str, ...]:
     """Return the words of a list: ``a, b c`` or a YAML list; ``#`` begins a comment, quotes keep blanks together."""
-    if isinstance(value, list):
-        return tuple(text(item) for item in value)
-    tokens = scan(text(value))
-    for token in tokens:
-        if token.kind in (Token.INVALID, Token.EQUALS):
-            raise FieldError(f"unexpected {token.text!r} in a list of words", line=token.line)
-    return tuple(token.text for token in tokens if token.kind is Token.WORD)
+    if not isinstance(value, str):
+        return tuple(item for _, item in numbered(value, on_error))
+    result = []
+    for token in scan(value):
+        if token.kind is Token.WORD:
+            result.append(token.text)
+        elif token.kind is not Token.COMMA:
+            on_error(FieldError(f"unexpected {token.text[:60]!r} in a list of words", line=token.line))
+    return tuple(result)
 
 
-def references(value: Value, namespace: str | None = None) -> tuple[str, ...]:
+def references(value: Value, namespace: str | None = None, on_error: OnError = refuse) -> tuple[str, ...]:
     """Return the full ids that a list of references means, each once, in their order."""
-    return tuple(dict.fromkeys(qualify(word, namespace) for word in words(value)))
+    return tuple(dict.fromkeys(qualify(word, namespace) for word in words(value, namespace, on_error) if word))
 
 
-def lines(value: Value, namespace: str | None = None) -> tuple[str, ...]:
+def lines(value: Value, namespace: str | None = None, on_error: OnError = refuse) -> tuple[str, ...]:
     """Return the lines of a text without the empty ones, or the items of a YAML list."""
-    items = [text(item) for item in value] if isinstance(value, list) else text(value).splitlines()
-    return tuple(item.strip() for item in items if item.strip())
+    return tuple(line for _, line in numbered(value, on_error))
 
 
-def flag_words(value: Value, namespace: str | None = None) -> frozenset[str]:
+def names(value: Value, namespace: str | None = None, on_error: OnError = refuse) -> tuple[str, ...]:
+    """Return names that stand apart by blanks or commas, or the items of a YAML list, each once, in their order."""
+    if isinstance(value, str):
+        return tuple(dict.fromkeys(item for item in re.split(r"[\s,]+", value) if item))
+    return tuple(dict.fromkeys(item for _, item in numbered(value, on_error)))
+
+
+def flag_words(value: Value, namespace: str | None = None, on_error: OnError = refuse) -> frozenset[str]:
     """Return the set of words that stand apart by blanks or commas, or the items of a YAML list."""
-    items = [text(item) for item in value] if isinstance(value, list) else re.split(r"[\s,]+", text(value))
-    return frozenset(item for item in items if item)
-
-
-def names(value: Value, namespace: str | None = None) -> tuple[str, ...]:
-    """Return names that stand apart by blanks or commas, in their order."""
-    items = [text(item) for item in value] if isinstance(value, list) else re.split(r"[\s,]+", text(value))
-    return tuple(dict.fromkeys(item for item in items if item))
+    return frozenset(names(value, namespace, on_error))
 
 
 def flag(value: Value, namespace: str | None = None) -> bool:
@@ -117,14 +145,16 @@ def duration(value: Value, namespace: str | None = None) -> float:
     An empty text is 0 seconds.
     """
     literal = text(value).strip()
+    if len(literal) > _MAX_DURATION_LENGTH:
+        raise FieldError(f"{literal[:_MAX_DURATION_LENGTH]!r}... is not a duration")
     try:
         seconds = float(literal)
     except ValueError:
         match = _DURATION.fullmatch(literal)
         if match is None:
             raise FieldError(f"{literal!r} is not a duration", hint="write seconds (90) or 1h 30m, 2m 10s") from None
-        hours, minutes, rest = (int(group or 0) for group in match.groups())
-        seconds = float(hours * 3600 + minutes * 60 + rest)
+        hours, minutes, rest = (float(group or 0) for group in match.groups())
+        seconds = hours * 3600 + minutes * 60 + rest
     if not 0 <= seconds < 1e9:
         raise FieldError(f"{literal!r} is not a duration that a clock can measure")
     return seconds
@@ -159,6 +189,8 @@ def _from_json(value: str) -> Value:
         return _as_text(json.loads(value))
     except json.JSONDecodeError as error:
         raise FieldError(f"not JSON: {error.msg}", line=error.lineno - 1) from None
+    except ValueError:
+        raise FieldError("not JSON: a number with too many digits") from None
     except RecursionError:
         raise FieldError("nested too deeply") from None
 

@@ -13,24 +13,25 @@ With parentheses (those of a call too) one combination must satisfy the whole.
 from __future__ import annotations
 
 import ast
-import io
 import itertools
 import operator
-import tokenize
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
-import attrs
-
-from plainbox.errors import ExpressionError
+from plainbox.errors import ExpressionError, FieldError
+from plainbox.units import converters
 from plainbox.units.converters import qualify
+from plainbox.units.record import Value
 
-__all__ = ["Import", "Record", "ResourceExpression", "ResourceProgram", "parse_imports"]
+__all__ = ["Record", "ResourceExpression", "ResourceProgram", "check_lines", "parse_imports"]
 
 Record: TypeAlias = Mapping[str, str]
 Resources: TypeAlias = Mapping[str, Sequence[Record]]
 
 _MAX_LENGTH = 10_000
+_MAX_DEPTH = 100  # of the tree: the evaluator walks it by recursion
+_SHOWN = 80  # characters of a bad expression that an error quotes
 _MAX_COMBINATIONS = 1_000_000
 _MANIFEST = "com.canonical.plainbox::manifest"
 
@@ -49,14 +50,6 @@ _COMPARE: Mapping[type[ast.cmpop], Callable[..., Any]] = {
 }
 
 
-@attrs.frozen
-class Import:
-    """``from NAMESPACE import ID [as NAME]``: the name by which expressions mean a resource of another place."""
-
-    name: str
-    resource_id: str
-
-
 def parse_imports(lines: Iterable[str]) -> dict[str, str]:
     """Return the resource ids by the names that import statements give them."""
     result: dict[str, str] = {}
@@ -69,7 +62,7 @@ def parse_imports(lines: Iterable[str]) -> dict[str, str]:
             and (len(words) == 4 or words[4] == "as")
         )
         if not well_formed or "::" in words[1] or "::" in words[3]:
-            raise ExpressionError(f"not an import: {line.strip()!r}", hint="write: from NAMESPACE import ID [as NAME]")
+            raise ExpressionError(f"not an import: {_shown(line)}", hint="write: from NAMESPACE import ID [as NAME]")
         result[words[-1]] = f"{words[1]}::{words[3]}"
     return result
 
@@ -86,7 +79,7 @@ class ResourceExpression:
         #: variable -> full resource id, in the order of appearance
         self.variables: dict[str, str] = {name: imports.get(name) or qualify(name, namespace) for name in variables}
         if not self.variables:
-            raise ExpressionError(f"the expression names no resource: {text!r}")
+            raise ExpressionError(f"the expression names no resource: {_shown(text)}")
         #: full resource ids, in the order of appearance
         self.resource_ids: tuple[str, ...] = tuple(dict.fromkeys(self.variables.values()))
         #: full ids of the manifest entries that it asks for
@@ -139,54 +132,76 @@ class ResourceProgram:
         return all(expression.evaluate(resources) for expression in self.expressions)
 
 
+def check_lines(value: Value | None, check: Callable[[str], object]) -> Iterator[tuple[int, ExpressionError]]:
+    """Yield (number, error) of each line or item that ``check`` refuses."""
+    try:
+        lines = converters.numbered(value if value is not None else "", lambda error: None)
+    except FieldError:
+        return
+    for number, line in lines:
+        try:
+            check(line)
+        except ExpressionError as error:
+            yield number, error
+
+
 def _parse(text: str) -> ast.expr:
     if len(text) > _MAX_LENGTH:
         raise ExpressionError(f"the expression is longer than {_MAX_LENGTH} characters")
     try:
-        return ast.parse(text.strip(), mode="eval").body
+        if "\\" not in text:
+            return ast.parse(text.strip(), mode="eval").body
+        with warnings.catch_warnings():
+            # An escape such as \d means itself; that Python will refuse it one day is nothing to tell a user of jobs.
+            warnings.simplefilter("ignore")
+            return ast.parse(text.strip(), mode="eval").body
     except SyntaxError as error:
-        raise ExpressionError(f"not an expression: {text.strip()[:80]!r}: {error.msg}") from None
+        raise ExpressionError(f"not an expression: {_shown(text)}: {error.msg}") from None
     except (ValueError, MemoryError, RecursionError):
-        raise ExpressionError(f"not an expression: {text.strip()[:80]!r}") from None
+        raise ExpressionError(f"not an expression: {_shown(text)}") from None
+
+
+def _shown(text: str) -> str:
+    return repr(text.strip()[:_SHOWN])
 
 
 def _check(tree: ast.expr, text: str) -> None:
     """Refuse every node that is not part of the language."""
-    pending: list[ast.AST] = [tree]
+    pending: list[tuple[ast.AST, int]] = [(tree, 0)]
     while pending:
-        node = pending.pop()
-        if isinstance(node, ast.Call):
-            _check_call(node)
-            pending.extend(node.args)
-        elif isinstance(node, ast.Attribute):
-            if not isinstance(node.value, ast.Name):
-                raise ExpressionError(f"only RESOURCE.NAME is known, not {ast.unparse(node)!r}")
-        elif isinstance(node, ast.Compare):
-            pending += [node.left, *node.comparators]
-        elif isinstance(node, ast.BoolOp):
-            pending += node.values
-        elif isinstance(node, (ast.List, ast.Tuple)):
-            pending += node.elts
-        elif isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.Not, ast.USub, ast.UAdd)):
-            pending.append(node.operand)
-        elif isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub)):
-            pending += [node.left, node.right]
-        elif not (
-            isinstance(node, ast.Name)
-            or (isinstance(node, ast.Constant) and isinstance(node.value, (str, bytes, int, float)))
-        ):
-            kind = type(node).__name__
-            raise ExpressionError(
-                f"{kind} is not part of the expression language: {text.strip()[:80]!r}",
-                hint="use comparisons, and, or, not, +, -, lists, len(), bool(), int() and float()",
-            )
+        node, depth = pending.pop()
+        if depth > _MAX_DEPTH:
+            raise ExpressionError(f"nested too deeply: {_shown(text)}")
+        pending += [(child, depth + 1) for child in _operands(node, text)]
 
 
-def _check_call(node: ast.Call) -> None:
-    if not isinstance(node.func, ast.Name) or node.func.id not in _CALLS or node.keywords:
-        raise ExpressionError(
-            f"this call is not known: {ast.unparse(node)[:80]!r}", hint=f"known are {', '.join(_CALLS)}"
-        )
+def _operands(node: ast.AST, text: str) -> Sequence[ast.AST]:
+    """Return the parts of a node that are expressions themselves; refuse a node that is not part of the language."""
+    match node:
+        case ast.Name() | ast.Attribute(value=ast.Name()):
+            return ()
+        case ast.Attribute():
+            raise ExpressionError(f"only RESOURCE.NAME is known: {_shown(text)}")
+        case ast.Constant(value=str() | bytes() | int() | float() | None):
+            return ()
+        case ast.Call(func=ast.Name(id=name), keywords=[]) if name in _CALLS:
+            return node.args
+        case ast.Call():
+            raise ExpressionError(f"this call is not known: {_shown(text)}", hint=f"known are {', '.join(_CALLS)}")
+        case ast.Compare():
+            return [node.left, *node.comparators]
+        case ast.BoolOp():
+            return node.values
+        case ast.List() | ast.Tuple():
+            return node.elts
+        case ast.UnaryOp(op=ast.Not() | ast.USub() | ast.UAdd()):
+            return [node.operand]
+        case ast.BinOp(op=ast.Add() | ast.Sub()):
+            return [node.left, node.right]
+    raise ExpressionError(
+        f"{type(node).__name__} is not part of the expression language: {_shown(text)}",
+        hint="use comparisons, and, or, not, +, -, lists, len(), bool(), int() and float()",
+    )
 
 
 def _resource_names(tree: ast.expr) -> list[ast.Name]:
@@ -197,10 +212,16 @@ def _resource_names(tree: ast.expr) -> list[ast.Name]:
 
 
 def _has_parentheses(text: str) -> bool:
+    """Tell whether there are parentheses outside strings and comments."""
+    if "(" not in text:
+        return False
+    import io
+    import tokenize
+
     try:
         tokens = list(tokenize.generate_tokens(io.StringIO(text.strip()).readline))
     except (tokenize.TokenError, SyntaxError):
-        return "(" in text
+        return True
     return any(token.type == tokenize.OP and token.string == "(" for token in tokens)
 
 

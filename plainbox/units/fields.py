@@ -2,7 +2,8 @@
 """What a field is: the one description from which parsing, checking, the reference pages and the schema come.
 
 A unit class declares its fields as class attributes; reading one converts the text of the record once and remembers the
-result. Reading never raises: a value that does not convert reads as the default, and the unit's ``issues`` say why.
+result. Reading never raises: a value that does not convert reads as the default, a list as the items that do, and the
+unit's ``issues`` say why.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import attrs
 
 from plainbox.errors import FieldError
 from plainbox.units import converters
+from plainbox.units.converters import OnError
+from plainbox.units.issues import Code
 from plainbox.units.record import Value
 
 if TYPE_CHECKING:
@@ -22,29 +25,39 @@ if TYPE_CHECKING:
 
 __all__ = ["Field", "FieldType", "InTemplate", "choice"]
 
+_MAX_GUESS = 200  # nobody has mistyped a word of this length
+
 T = TypeVar("T")
 D = TypeVar("D")
 
 
 @attrs.frozen
 class FieldType(Generic[T]):
-    """A type of values: its name in the documentation, how it is converted, its JSON Schema for YAML units."""
+    """A type of values: its name in the documentation, how it is converted, its JSON Schema for YAML units.
+
+    ``salvage`` converts what is good of a list and gives the rest to a function; ``code`` is that of its findings.
+    """
 
     name: str
     convert: Callable[[Value, str | None], T]
     schema: Mapping[str, object] = attrs.field(factory=dict)
+    salvage: Callable[[Value, str | None, OnError], T] | None = None
+    code: Code = Code.WRONG
 
+
+MAX_LINE = 80  # characters of a text that reports and menus show in one line
 
 _WORD_LIST = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
 
 TEXT = FieldType("text", converters.text, {"type": "string"})
+LINE = FieldType("line", converters.text, {"type": "string", "maxLength": MAX_LINE})
 IDENTIFIER = FieldType("id", converters.identifier, {"type": "string", "not": {"pattern": "::"}})
 REFERENCE = FieldType("reference", converters.reference, {"type": "string"})
-REFERENCES = FieldType("list of references", converters.references, _WORD_LIST)
-WORDS = FieldType("word list", converters.words, _WORD_LIST)
-NAMES = FieldType("name list", converters.names, _WORD_LIST)
-FLAGS = FieldType("flags", converters.flag_words, _WORD_LIST)
-LINES = FieldType("lines", converters.lines, _WORD_LIST)
+REFERENCES = FieldType("list of references", converters.references, _WORD_LIST, converters.references)
+WORDS = FieldType("word list", converters.words, _WORD_LIST, converters.words)
+NAMES = FieldType("name list", converters.names, _WORD_LIST, converters.names)
+FLAGS = FieldType("flags", converters.flag_words, _WORD_LIST, converters.flag_words)
+LINES = FieldType("lines", converters.lines, _WORD_LIST, converters.lines)
 DURATION = FieldType("duration", converters.duration, {"type": ["number", "string"]})
 FLAG = FieldType("yes or no", converters.flag, {"type": ["boolean", "string"]})
 MAPPING = FieldType("mapping", converters.mapping, {"type": "object"})
@@ -58,7 +71,7 @@ def choice(*allowed: str) -> FieldType[str]:
     def convert(value: Value, namespace: str | None) -> str:
         word = converters.text(value)
         if word not in allowed:
-            raise FieldError(f"{word!r} is not one of {', '.join(allowed)}", hint=closest(word, allowed))
+            raise FieldError(f"{word[:60]!r} is not one of {', '.join(allowed)}", hint=closest(word, allowed))
         return word
 
     return FieldType(" | ".join(allowed), convert, {"enum": list(allowed)})
@@ -66,6 +79,8 @@ def choice(*allowed: str) -> FieldType[str]:
 
 def closest(word: str, known: Iterable[str]) -> str | None:
     """Return the "did you mean" for a word that is not known, if some known word is near."""
+    if len(word) > _MAX_GUESS:
+        return None
     import difflib
 
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.7)
@@ -127,11 +142,7 @@ class Field(Generic[T]):
             return cache[self.key]
         except KeyError:
             pass
-        value: Any
-        try:
-            value = self.read(unit)
-        except FieldError:
-            value = None
+        value: Any = self.salvaged(unit, _ignore)
         if value is None:
             value = self.default(unit) if callable(self.default) else self.default
         cache[self.key] = value
@@ -140,18 +151,19 @@ class Field(Generic[T]):
     def __set__(self, unit: Unit, value: object) -> None:
         raise AttributeError(f"the field {self.key!r} of a unit cannot be changed")
 
-    def read(self, unit: Unit) -> T | None:
-        """Return the converted value, or ``None`` where the record has none; raise :class:`FieldError`."""
+    def salvaged(self, unit: Unit, on_error: OnError) -> T | None:
+        """Return the value, or what is good of a list; ``None`` when there is none. Errors go to ``on_error``."""
         value = unit.value_of(self.key)
         if value is None:
             return None
         try:
+            if self.type.salvage is not None:
+                return self.type.salvage(value, unit.namespace, on_error)
             return self.type.convert(value, unit.namespace)
         except FieldError as error:
-            raise FieldError(
-                error.message,
-                field=self.key,
-                line=error.line,
-                origin=unit.origin_of(self.key, error.line),
-                hint=error.hint,
-            ) from None
+            on_error(error)
+            return None
+
+
+def _ignore(error: FieldError) -> None:
+    """Let an error pass that the unit's issues tell."""

@@ -2,16 +2,19 @@
 """Filling the fields of a template with the values of a resource record.
 
 Two engines: ``default`` is Python's format syntax limited to plain names (no attributes, no items: values come from
-outside), ``jinja2`` runs in Jinja's sandbox. Jinja2 is imported when a unit first asks for it.
+outside), ``jinja2`` runs in Jinja's sandbox. Jinja2 is imported when a unit first asks for it. Values are text but for
+``__index__``, a number in both engines.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
+import re
 import string
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from plainbox.errors import FieldError, MissingParameterError
 from plainbox.units.record import Value
@@ -27,6 +30,9 @@ ENGINES = ("default", "jinja2")
 Environment = Mapping[str, str]
 
 _formatter = string.Formatter()
+_INDEX = "__index__"
+#: No width and no precision of more than three digits: a hostile one fills the memory.
+_SPEC = re.compile(r"([^{}]?[<>=^])?[-+ ]?#?[0-9]{0,3}[,_]?(\.[0-9]{1,3})?[a-zA-Z%]?")
 
 
 def interpolate(
@@ -36,25 +42,33 @@ def interpolate(
 
     A name without a value raises :class:`MissingParameterError` in the default engine and is empty in jinja2.
     """
-    render = functools.partial(_render, parameters=parameters, engine=engine, environment=environment or {})
+    typed: Mapping[str, object] = parameters
+    if parameters.get(_INDEX, "").isdecimal():
+        typed = {**parameters, _INDEX: int(parameters[_INDEX])}
+    render = functools.partial(_render, parameters=typed, engine=engine, environment=environment or {})
     return _map(value, render)
 
 
-def names_in(value: Value, engine: str) -> frozenset[str]:
-    """Return the names of the parameters that ``value`` asks for; a text that does not parse asks for none."""
+def names_in(value: Value, engine: str, *, strict: bool = False) -> frozenset[str]:
+    """Return the names of the parameters that ``value`` asks for.
+
+    A text that is no good template asks for none, or raises :class:`FieldError` when ``strict``.
+    """
     found: set[str] = set()
 
     def collect(text: str) -> str:
         if engine == "jinja2":
             if "{" in text:
                 found.update(_jinja_names(text))
-        elif "{" in text:
+        elif "{" in text or "}" in text:
             found.update(name for name, _, _ in _fields(text))
         return text
 
     try:
         _map(value, collect)
     except FieldError:
+        if strict:
+            raise
         return frozenset()
     return frozenset(found)
 
@@ -67,7 +81,7 @@ def _map(value: Value, render: Callable[[str], str]) -> Value:
     return {render(key): _map(item, render) for key, item in value.items()}
 
 
-def _render(text: str, parameters: Mapping[str, str], engine: str, environment: Environment) -> str:
+def _render(text: str, parameters: Mapping[str, object], engine: str, environment: Environment) -> str:
     if engine == "jinja2":
         return _render_jinja(text, parameters, environment) if "{" in text else text
     return _render_format(text, parameters) if "{" in text or "}" in text else text
@@ -88,22 +102,22 @@ def _fields(text: str) -> list[tuple[str, str, str | None]]:
             continue
         if not name.isidentifier():
             raise FieldError(
-                f"a template parameter is a plain name, not {name!r}",
+                f"a template parameter is a plain name, not {name[:60]!r}",
                 hint="write {{ and }} for braces that are meant as text",
             )
-        if spec and ("{" in spec or len(spec) > 8):
-            raise FieldError(f"the format of {name!r} is too elaborate: {spec[:20]!r}")
+        if spec and not _SPEC.fullmatch(spec):
+            raise FieldError(f"the format of {name[:60]!r} is too elaborate: {spec[:20]!r}")
         result.append((name, spec or "", conversion))
     return result
 
 
-def _render_format(text: str, parameters: Mapping[str, str]) -> str:
+def _render_format(text: str, parameters: Mapping[str, object]) -> str:
     for name, _, _ in _fields(text):
         if name not in parameters:
             raise MissingParameterError(name)
     try:
         return text.format_map(parameters)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise FieldError(f"cannot be formatted: {error}") from None
 
 
@@ -117,37 +131,40 @@ def _jinja_environment() -> jinja2.Environment:
 
 @functools.lru_cache(maxsize=1024)
 def _jinja_template(text: str) -> jinja2.Template:
-    import jinja2
-
-    try:
+    with _jinja_errors("not a good Jinja2 template"):
         return _jinja_environment().from_string(text)
-    except jinja2.TemplateSyntaxError as error:
-        raise FieldError(f"not a good Jinja2 template: {error.message}", line=(error.lineno or 1) - 1) from None
-    except RecursionError:
-        raise FieldError("nested too deeply") from None
 
 
 @functools.lru_cache(maxsize=1024)
 def _jinja_names(text: str) -> frozenset[str]:
+    with _jinja_errors("not a good Jinja2 template"):
+        from jinja2 import meta
+
+        return frozenset(meta.find_undeclared_variables(_jinja_environment().parse(text)))
+
+
+@contextlib.contextmanager
+def _jinja_errors(what: str) -> Iterator[None]:
+    """Turn whatever Jinja2 raises into a :class:`FieldError`."""
     import jinja2
-    from jinja2 import meta
 
     try:
-        return frozenset(meta.find_undeclared_variables(_jinja_environment().parse(text)))
+        yield
     except jinja2.TemplateSyntaxError as error:
-        raise FieldError(f"not a good Jinja2 template: {error.message}", line=(error.lineno or 1) - 1) from None
+        raise FieldError(f"{what}: {error.message}", line=(error.lineno or 1) - 1) from None
+    except RecursionError:
+        raise FieldError(f"{what}: nested too deeply") from None
+    except Exception as error:  # noqa: BLE001 - the text may do anything that Jinja allows, and fail in any way
+        raise FieldError(f"{what}: {error}") from None
 
 
-def _render_jinja(text: str, parameters: Mapping[str, str], environment: Environment) -> str:
-    context: dict[str, Any] = {
+def _render_jinja(text: str, parameters: Mapping[str, object], environment: Environment) -> str:
+    context: dict[str, object] = {
         **parameters,
         "__checkbox_env__": dict(environment),
         "__system_env__": dict(os.environ),
         "__on_ubuntucore__": os.path.exists("/run/snapd-on-core") or bool(os.environ.get("SNAP_CORE")),
     }
-    try:
-        return _jinja_template(text).render(context)
-    except FieldError:
-        raise
-    except Exception as error:  # noqa: BLE001 - the text may do anything that Jinja allows, and fail in any way
-        raise FieldError(f"the Jinja2 template failed: {error}") from None
+    template = _jinja_template(text)
+    with _jinja_errors("the Jinja2 template failed"):
+        return template.render(context)

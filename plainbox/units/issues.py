@@ -35,6 +35,7 @@ class Code(enum.StrEnum):
     BAD_EXPRESSION = "PB110"
     BAD_PATTERN = "PB111"
     TEMPLATE_SYNTAX = "PB112"
+    NOT_A_LINE = "PB113"
 
 
 @attrs.frozen

@@ -4,12 +4,10 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Iterator, Mapping
 
-from plainbox.errors import ExpressionError, FieldError
-from plainbox.units import fields
-from plainbox.units.expressions import ResourceProgram, parse_imports
+from plainbox.units import converters, fields
+from plainbox.units.expressions import ResourceExpression, ResourceProgram, check_lines, parse_imports
 from plainbox.units.fields import Field, InTemplate, choice, closest
 from plainbox.units.issues import Code, Issue, Severity
 from plainbox.units.record import Value
@@ -87,7 +85,7 @@ class JobDefinition(Unit):
         template=InTemplate.MUST_VARY,
     )
     summary = Field(
-        fields.TEXT,
+        fields.LINE,
         "What the job is about, in one line of at most 80 characters.",
         default=lambda job: job.partial_id or "",
         translatable=True,
@@ -230,16 +228,13 @@ class JobDefinition(Unit):
         result = [self._sibling(dict(overrides)) for overrides in self.siblings]
         for flag, (prefix, suspend_job) in _AFTER_SUSPEND.items():
             if flag in self.flags:
-                result.append(self._sibling(self._after_suspend(flag, prefix, suspend_job)))
+                result.append(self._sibling(self._after_suspend(prefix, suspend_job)))
         return tuple(result)
 
     def _sibling(self, overrides: Mapping[str, Value]) -> JobDefinition:
-        data: dict[str, Value] = {key: value for key, value in self.data.items() if not key.endswith("siblings")}
-        for key, value in overrides.items():
-            data.pop(key.removeprefix("_") if key.startswith("_") else "_" + key, None)
-            data[key] = value
         return JobDefinition(
-            data,
+            _overridden(self.data, overrides),
+            raw=_overridden(self.raw, overrides),
             origin=self.origin,
             offsets=self._offsets,
             provider=self.provider,
@@ -247,25 +242,31 @@ class JobDefinition(Unit):
             environment=self._environment,
         )
 
-    def _after_suspend(self, flag: str, prefix: str, suspend_job: str) -> dict[str, Value]:
-        depends = self.data.get("depends")
-        needed = [self.id, suspend_job]
+    def _after_suspend(self, prefix: str, suspend_job: str) -> dict[str, Value]:
+        # Made of the texts as they are written: those of a template are filled in when the sibling is read.
+        partial_id = self._written("id") or self._written("name")
+        needed = [converters.qualify(partial_id, self.namespace), suspend_job]
+        depends = self.data.get("depends", "")
+        # In quotes: what a template is filled in with may have blanks.
+        more: Value = (
+            [*depends, *needed]
+            if isinstance(depends, list)
+            else "\n".join([str(depends), *(f'"{identifier}"' for identifier in needed)])
+        )
         overrides: dict[str, Value] = {
-            "id": f"{prefix}{self.partial_id}",
-            "_summary": f"{self.summary} after suspend (S3)",
-            "flags": self._flags_without_suspend(),
-            "depends": [*depends, *needed] if isinstance(depends, list) else " ".join([*self.depends, *needed]),
+            "id": f"{prefix}{partial_id}",
+            "_summary": f"{self._written('summary') or partial_id} after suspend (S3)",
+            "flags": " ".join(sorted(self.flags - _AFTER_SUSPEND.keys())),
+            "depends": more,
         }
         if self.group:
-            overrides["group"] = f"{prefix}{self.group}"
+            overrides["group"] = f"{prefix}{self._written('group')}"
         return overrides
 
-    def _flags_without_suspend(self) -> Value:
-        declared = self.data.get("flags", "")
-        if isinstance(declared, list):
-            return [item for item in declared if item not in _AFTER_SUSPEND]
-        words = [word for word in re.split(r"[\s,]+", str(declared)) if word and word not in _AFTER_SUSPEND]
-        return " ".join(words)
+    def _written(self, key: str) -> str:
+        """Return the text of a field before anything is filled in."""
+        value = self.data.get("_" + key, self.data.get(key))
+        return value if isinstance(value, str) else ""
 
     # -- checks
 
@@ -279,20 +280,57 @@ class JobDefinition(Unit):
                 field="flags",
                 hint=closest(flag, FLAGS),
             )
+        if self.plugin == "user-verify":
+            yield self.issue(
+                Code.DEPRECATED,
+                "user-verify is deprecated",
+                severity=Severity.ADVICE,
+                field="plugin",
+                hint="write user-interact-verify",
+            )
         if self.plugin == "manual" and self.command:
-            yield self.issue(Code.USELESS, "a manual job runs no command", severity=Severity.WARNING, field="command")
+            yield self._useless("command", "a manual job runs no command")
+        if not self.command and self.plugin != "function":
+            for field in ("user", "environ"):
+                if field in self.data:
+                    yield self._useless(field, "there is no command that it would be for")
+        if self.user not in (None, "root"):
+            yield self.issue(Code.WRONG, f"{self.user!r} is not root", field="user")
         if self.plugin == "function" and not self.function:
             yield self.issue(Code.MISSING, "a function job names its function", field="function")
+        yield from self._check_siblings()
         yield from self._check_program()
 
+    def _useless(self, field: str, message: str) -> Issue:
+        return self.issue(Code.USELESS, message, severity=Severity.WARNING, field=field)
+
+    def _check_siblings(self) -> Iterator[Issue]:
+        for overrides in self.siblings:
+            for key in overrides:
+                name = key.removeprefix("_")
+                if name not in self.fields and name != "unit":
+                    yield self.issue(
+                        Code.UNKNOWN_FIELD,
+                        f"a sibling has no field {key[:60]!r}",
+                        field="siblings",
+                        hint=closest(name, self.fields),
+                    )
+
     def _check_program(self) -> Iterator[Issue]:
-        try:
-            imports = parse_imports(self.imports)
-        except ExpressionError as error:
-            yield self.issue(Code.BAD_EXPRESSION, error.message, field="imports", hint=error.hint)
-            return
-        for line, expression in enumerate(self.requires):
-            try:
-                ResourceProgram([expression], self.namespace, imports)
-            except (ExpressionError, FieldError) as error:
-                yield self.issue(Code.BAD_EXPRESSION, error.message, field="requires", line=line, hint=error.hint)
+        imports: dict[str, str] = {}
+        for line, error in check_lines(self.value_of("imports"), lambda text: imports.update(parse_imports([text]))):
+            yield self.issue(Code.BAD_EXPRESSION, error.message, field="imports", line=line, hint=error.hint)
+        requires = self.value_of("requires")
+        for line, error in check_lines(requires, lambda text: ResourceExpression(text, self.namespace, imports)):
+            yield self.issue(Code.BAD_EXPRESSION, error.message, field="requires", line=line, hint=error.hint)
+
+
+def _overridden(data: Mapping[str, Value], overrides: Mapping[str, Value]) -> dict[str, Value]:
+    """Return the fields of a job without its siblings, with those of one sibling in place of the same fields."""
+    replaced = {key.removeprefix("_") for key in overrides}
+    kept = {
+        key: value
+        for key, value in data.items()
+        if not key.endswith("siblings") and key.removeprefix("_") not in replaced
+    }
+    return {**kept, **overrides}

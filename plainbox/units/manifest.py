@@ -10,6 +10,8 @@ from plainbox.units.unit import Unit
 
 __all__ = ["ManifestEntryUnit"]
 
+_MAX_DIGITS = 18  # more than anything counts, less than 64 bits
+
 
 class ManifestEntryUnit(Unit):
     """An entry whose id begins with an underscore is hidden: nobody is asked for it."""
@@ -69,6 +71,7 @@ class ManifestEntryUnit(Unit):
         """Return the value that a text means; a bad one raises :class:`FieldError`."""
         if self.value_type == "bool":
             return converters.flag(text)
-        if not text.strip().isdecimal():
-            raise FieldError(f"{text!r} is not a natural number", field=self.id)
-        return int(text)
+        digits = text.strip()
+        if not digits.isdecimal() or len(digits) > _MAX_DIGITS:
+            raise FieldError(f"{digits[:60]!r} is not a natural number", field=self.id)
+        return int(digits)

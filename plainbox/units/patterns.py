@@ -9,17 +9,21 @@ expression that must match the whole full id. A pattern that is literally the fu
 from __future__ import annotations
 
 import functools
+import itertools
 import re
-from collections.abc import Iterator, Mapping
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 
 import attrs
 
 from plainbox.errors import FieldError
+from plainbox.units import converters
+from plainbox.units.converters import OnError
 from plainbox.units.fields import closest
 from plainbox.units.record import Value
 from plainbox.units.scanner import Lexeme, Token, scan
 
-__all__ = ["OVERRIDABLE", "IncludeEntry", "Pattern", "parse_include"]
+__all__ = ["OVERRIDABLE", "IncludeEntry", "Pattern", "check_override", "parse_include"]
 
 _SPECIAL = re.compile(r"[.^$*+?{}\[\]\\|()]")
 
@@ -33,39 +37,64 @@ OVERRIDABLE: Mapping[str, str] = {
     "auto_retry": "auto_retry",
 }
 
+_ALLOWED: Mapping[str, tuple[str, ...]] = {
+    "certification_status": ("blocker", "non-blocker"),
+    "auto_retry": ("unspecified", "no"),
+}
+
 
 @attrs.frozen
 class Pattern:
-    """``text`` is as written; ``full`` the qualified text without anchors."""
+    """``text`` is as written; ``full`` the qualified text without anchors; ``expression`` what a regular one compiles
+    to."""
 
     text: str
     full: str
     is_fixed: bool
+    expression: str = ""
 
     @classmethod
     def parse(cls, text: str, namespace: str | None) -> Pattern:
         """Return the pattern that ``text`` means in a namespace; a bad regular expression is a :class:`FieldError`."""
-        bare = text.removeprefix("^").removesuffix("$")
+        bare = _without_anchors(text)
+        if not bare:
+            raise FieldError("an empty pattern")
         is_fixed = not _SPECIAL.search(bare)
-        full = bare if namespace is None or "::" in bare else f"{namespace}::{bare}"
-        if not is_fixed:
-            _compile(full)
-        return cls(text, full, is_fixed)
+        is_full = namespace is None or "::" in bare
+        full = bare if is_full else f"{namespace}::{bare}"
+        if is_fixed:
+            return cls(text, full, is_fixed)
+        # The groups keep alternatives on the top level of the text together, inside the namespace.
+        expression = f"(?:{bare})" if is_full else f"{re.escape(namespace or '')}::(?:{bare})"
+        _compile(expression)
+        return cls(text, full, is_fixed, expression)
 
     def matches(self, identifier: str) -> bool:
         """Tell whether the pattern means this full id."""
         if self.full == identifier:
             return True
-        return not self.is_fixed and _compile(self.full).fullmatch(identifier) is not None
+        return not self.is_fixed and _compile(self.expression).fullmatch(identifier) is not None
+
+
+def _without_anchors(text: str) -> str:
+    bare = text.removeprefix("^")
+    return bare if bare.endswith("\\$") else bare.removesuffix("$")
 
 
 @functools.lru_cache(maxsize=4096)
-def _compile(full: str) -> re.Pattern[str]:
-    # The text may have alternatives on its top level: the group keeps them together.
+def _compile(expression: str) -> re.Pattern[str]:
     try:
-        return re.compile(f"(?:{full})")
+        if "[" not in expression:
+            return re.compile(expression)
+        with warnings.catch_warnings():
+            # That Python may read [[ otherwise one day is nothing to tell the user of a plan.
+            warnings.simplefilter("ignore")
+            return re.compile(expression)
     except (re.error, OverflowError, RecursionError) as error:
-        raise FieldError(f"{full!r} is not a regular expression: {error}") from None
+        raise FieldError(
+            f"not a regular expression: {error}",
+            hint="write a backslash before a character of .^$*+?{}[]|() that means itself",
+        ) from None
 
 
 @attrs.frozen
@@ -77,28 +106,32 @@ class IncludeEntry:
     line: int = 0
 
 
-def parse_include(value: Value, namespace: str | None) -> tuple[IncludeEntry, ...]:
-    """Return the entries of an include list, from text or from a YAML list of patterns and one-key mappings."""
+def parse_include(
+    value: Value, namespace: str | None, on_error: OnError = converters.refuse
+) -> tuple[IncludeEntry, ...]:
+    """Return the entries of an include list, from text or from a YAML list of patterns and one-key mappings.
+
+    What is wrong with an entry goes to ``on_error``: a bad override is left out, any other bad entry is as a whole.
+    """
     if isinstance(value, str):
-        return tuple(_entries(value, namespace))
-    if not isinstance(value, list):
+        by_line = itertools.groupby(scan(value), key=lambda lexeme: lexeme.line)
+        readers: list[Callable[[], IncludeEntry]] = [
+            functools.partial(_entry, list(lexemes), line, namespace, on_error) for line, lexemes in by_line
+        ]
+    elif isinstance(value, list):
+        readers = [functools.partial(_from_yaml, item, line, namespace, on_error) for line, item in enumerate(value)]
+    else:
         raise FieldError("a list of patterns is wanted here, not a mapping")
-    return tuple(_from_yaml(item, index, namespace) for index, item in enumerate(value))
+    entries = []
+    for read in readers:
+        try:
+            entries.append(read())
+        except FieldError as error:
+            on_error(error)
+    return tuple(entries)
 
 
-def _entries(text: str, namespace: str | None) -> Iterator[IncludeEntry]:
-    lexemes = scan(text)
-    position = 0
-    while position < len(lexemes):
-        line = lexemes[position].line
-        end = position
-        while end < len(lexemes) and lexemes[end].line == line:
-            end += 1
-        yield _entry(lexemes[position:end], line, namespace)
-        position = end
-
-
-def _entry(lexemes: list[Lexeme], line: int, namespace: str | None) -> IncludeEntry:
+def _entry(lexemes: list[Lexeme], line: int, namespace: str | None, on_error: OnError) -> IncludeEntry:
     def fail(message: str) -> FieldError:
         return FieldError(message, line=line, hint="write: PATTERN [FIELD=VALUE[, FIELD=VALUE...]], one per line")
 
@@ -107,28 +140,29 @@ def _entry(lexemes: list[Lexeme], line: int, namespace: str | None) -> IncludeEn
             raise fail(f"a quote that is not closed: {lexeme.text!r}")
     if lexemes[0].kind is not Token.WORD:
         raise fail(f"a pattern is wanted before {lexemes[0].text!r}")
-    overrides = []
+    pairs = []
     rest = lexemes[1:]
     while rest:
         if len(rest) < 3 or [item.kind for item in rest[:3]] != [Token.WORD, Token.EQUALS, Token.WORD]:
             raise fail(f"FIELD=VALUE is wanted after {lexemes[0].text!r}")
-        overrides.append(_override(rest[0].text, rest[2].text, line))
+        pairs.append((rest[0].text, rest[2].text))
         rest = rest[3:]
         if rest:
             if rest[0].kind is not Token.COMMA or len(rest) == 1:
                 raise fail("overrides stand apart by commas")
             rest = rest[1:]
-    return IncludeEntry(_pattern(lexemes[0].text, line, namespace), tuple(overrides), line)
+    return IncludeEntry(_pattern(lexemes[0].text, line, namespace), _overrides(pairs, line, on_error), line)
 
 
-def _from_yaml(item: Value, line: int, namespace: str | None) -> IncludeEntry:
+def _from_yaml(item: Value, line: int, namespace: str | None, on_error: OnError) -> IncludeEntry:
     if isinstance(item, str):
         return IncludeEntry(_pattern(item.strip(), line, namespace), (), line)
     if isinstance(item, dict) and len(item) == 1:
-        [(text, overrides)] = item.items()
-        if isinstance(overrides, dict) and all(isinstance(value, str) for value in overrides.values()):
-            given = tuple(_override(name, str(value), line) for name, value in overrides.items())
-            return IncludeEntry(_pattern(text, line, namespace), given, line)
+        [(text, given)] = item.items()
+        if isinstance(given, dict):
+            pairs = [(name, value) for name, value in given.items() if isinstance(value, str)]
+            if len(pairs) == len(given):
+                return IncludeEntry(_pattern(text, line, namespace), _overrides(pairs, line, on_error), line)
     raise FieldError("an item is a pattern, or a pattern with a mapping of overrides", line=line)
 
 
@@ -139,11 +173,31 @@ def _pattern(text: str, line: int, namespace: str | None) -> Pattern:
         raise FieldError(error.message, line=line, hint=error.hint) from None
 
 
-def _override(name: str, value: str, line: int) -> tuple[str, str]:
+def _overrides(pairs: Iterable[tuple[str, str]], line: int, on_error: OnError) -> tuple[tuple[str, str], ...]:
+    result = []
+    for name, value in pairs:
+        try:
+            field = _overridable(name)
+            result.append((field, check_override(field, value)))
+        except FieldError as error:
+            on_error(FieldError(error.message, line=line, hint=error.hint))
+    return tuple(result)
+
+
+def _overridable(name: str) -> str:
     if name not in OVERRIDABLE:
         raise FieldError(
-            f"{name!r} cannot be overridden",
-            line=line,
+            f"{name[:60]!r} cannot be overridden",
             hint=closest(name, OVERRIDABLE) or "category-id, certification-status and auto-retry can",
         )
-    return OVERRIDABLE[name], value
+    return OVERRIDABLE[name]
+
+
+def check_override(field: str, value: str) -> str:
+    """Return the value, or raise :class:`FieldError` when the field cannot have it."""
+    allowed = _ALLOWED.get(field)
+    if allowed is not None and value not in allowed:
+        raise FieldError(f"{value[:60]!r} is not one of {', '.join(allowed)}", hint=closest(value, allowed))
+    if not value:
+        raise FieldError("a value is wanted here")
+    return value

@@ -13,18 +13,21 @@ import attrs
 
 from plainbox.units.origin import Origin
 
-__all__ = ["Record", "Value"]
+__all__ = ["Place", "Record", "Value"]
 
 Value: TypeAlias = "str | list[Value] | dict[str, Value]"
+
+#: Where the lines of a text or the items of a list are, counted from the first line of the record: the first of them
+#: when the others follow it without a gap, otherwise each.
+Place: TypeAlias = "int | tuple[int, ...]"
 
 
 @attrs.frozen
 class Record:
-    """``data`` holds normalised values, ``raw`` the text before normalisation without the last
-    line end (the gettext message ids), ``offsets``
-    the first line of each value, counted from the first line of the record."""
+    """``data`` holds normalised values, ``raw`` the text before normalisation without the last line end (the gettext
+    message ids), ``offsets`` the places of the values."""
 
     data: Mapping[str, Value]
     raw: Mapping[str, Value]
     origin: Origin
-    offsets: Mapping[str, int]
+    offsets: Mapping[str, Place]

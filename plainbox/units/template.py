@@ -7,10 +7,13 @@ import functools
 import re
 from collections.abc import Iterator, Mapping
 
-from plainbox.errors import ExpressionError
+import attrs
+
+from plainbox.errors import ExpressionError, FieldError
 from plainbox.units import converters, fields
-from plainbox.units.expressions import ResourceProgram, parse_imports
+from plainbox.units.expressions import ResourceExpression, ResourceProgram, check_lines, parse_imports
 from plainbox.units.fields import Field, choice
+from plainbox.units.interpolation import names_in
 from plainbox.units.issues import Code, Issue, Severity
 from plainbox.units.record import Value
 from plainbox.units.unit import Unit
@@ -51,7 +54,7 @@ class TemplateUnit(Unit):
         fields.IDENTIFIER, "Name of the template; by default made of the field id.", key="template-id"
     )
     template_summary = Field(
-        fields.TEXT,
+        fields.LINE,
         "What the instances are about, in one line of at most 80 characters.",
         key="template-summary",
         translatable=True,
@@ -137,8 +140,9 @@ class TemplateUnit(Unit):
         kind = self.instance_kind
         if kind is None:
             return None
-        parameters = {name: record[name] for name in self.instance_parameters if name in record}
-        parameters["__index__"] = str(index)
+        return self._instance(kind, {name: record[name] for name in self.instance_parameters if name in record}, index)
+
+    def _instance(self, kind: type[Unit], parameters: Mapping[str, str], index: int) -> Unit:
         raw = {key: value for key, value in self.raw.items() if not key.removeprefix("_").startswith("template-")}
         return kind(
             self.instance_data(),
@@ -146,7 +150,7 @@ class TemplateUnit(Unit):
             origin=self.origin,
             offsets=self._offsets,
             provider=self.provider,
-            parameters=parameters,
+            parameters={**parameters, "__index__": str(index)},
             environment=self._environment,
         )
 
@@ -179,19 +183,33 @@ class TemplateUnit(Unit):
                     hint=fields.closest(name, {**kind.fields, **self.fields}),
                 )
                 continue
-            found = self.check_template_field(kind.fields[name], value, self.template_engine)
+            try:
+                found = self.check_template_field(kind.fields[name], value, self.template_engine)
+            except FieldError as error:
+                yield self.issue(Code.TEMPLATE_SYNTAX, error.message, field=name, line=error.line, hint=error.hint)
+                continue
             if found is not None:
-                yield self.issue(found[0], found[1], field=key)
+                yield self.issue(found[0], found[1], field=name)
         yield from self._check_filter()
+        yield from self._check_instance(kind)
 
     def _check_filter(self) -> Iterator[Issue]:
-        try:
-            if len(parse_imports(self.template_imports)) > 1:
-                yield self.issue(Code.WRONG, "a template imports one resource", field="template-imports")
-        except ExpressionError as error:
-            yield self.issue(Code.BAD_EXPRESSION, error.message, field="template-imports", hint=error.hint)
-            return
-        try:
-            _ = self._filter
-        except ExpressionError as error:
-            yield self.issue(Code.BAD_EXPRESSION, error.message, field="template-filter", hint=error.hint)
+        imports: dict[str, str] = {}
+        for line, error in check_lines(
+            self.data.get("template-imports"), lambda text: imports.update(parse_imports([text]))
+        ):
+            yield self.issue(Code.BAD_EXPRESSION, error.message, field="template-imports", line=line, hint=error.hint)
+        if len(self.template_imports) > 1:
+            yield self.issue(Code.WRONG, "a template imports one resource", field="template-imports", line=1)
+        for line, error in check_lines(
+            self.data.get("template-filter"), lambda text: ResourceExpression(text, self.namespace, imports)
+        ):
+            yield self.issue(Code.BAD_EXPRESSION, error.message, field="template-filter", line=line, hint=error.hint)
+
+    def _check_instance(self, kind: type[Unit]) -> Iterator[Issue]:
+        """Yield the errors that an instance would have whatever the record says."""
+        instance = self._instance(kind, {name: name.upper() for name in self.instance_parameters}, 1)
+        for issue in instance.errors:
+            value = instance.data.get(f"_{issue.field}", instance.data.get(issue.field or "", ""))
+            if issue.code is Code.BAD_EXPRESSION or not names_in(value, self.template_engine):
+                yield attrs.evolve(issue, unit_id=self.id)

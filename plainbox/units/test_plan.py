@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from plainbox.units import converters, fields
 from plainbox.units.fields import Field, FieldType, InTemplate
-from plainbox.units.overrides import parse_overrides
+from plainbox.units.issues import Code
+from plainbox.units.overrides import Override, overrides_of
 from plainbox.units.patterns import Pattern, parse_include
 from plainbox.units.unit import Unit
 
@@ -17,12 +18,20 @@ INCLUDE = FieldType(
     "include list",
     parse_include,
     {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": ["string", "object"]}}]},
+    salvage=parse_include,
+    code=Code.BAD_PATTERN,
 )
-OVERRIDES = FieldType(
-    "override list",
-    parse_overrides,
-    {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
-)
+
+
+def _overrides(field: str) -> FieldType[tuple[Override, ...]]:
+    parse = overrides_of(field)
+    return FieldType(
+        "override list",
+        lambda value, namespace: parse(value, namespace, converters.refuse),
+        {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
+        salvage=parse,
+        code=Code.BAD_PATTERN,
+    )
 
 
 class TestPlanUnit(Unit):
@@ -40,7 +49,7 @@ class TestPlanUnit(Unit):
         template=InTemplate.MUST_VARY,
     )
     name = Field(
-        fields.TEXT,
+        fields.LINE,
         "What the plan is called, in one line of at most 80 characters.",
         required=True,
         default=lambda plan: plan.partial_id or "",
@@ -56,9 +65,11 @@ class TestPlanUnit(Unit):
     setup_include = Field(fields.REFERENCES, "Setup jobs that run before everything else.", default=())
     exclude = Field(INCLUDE, "Jobs that do not run although something includes them.", default=())
     nested_part = Field(fields.REFERENCES, "Plans that are part of this one.", default=())
-    category_overrides = Field(OVERRIDES, "apply CATEGORY to PATTERN: report jobs in another category.", default=())
+    category_overrides = Field(
+        _overrides("category_id"), "apply CATEGORY to PATTERN: report jobs in another category.", default=()
+    )
     certification_status_overrides = Field(
-        OVERRIDES, "apply blocker|non-blocker to PATTERN: count jobs otherwise.", default=()
+        _overrides("certification_status"), "apply blocker|non-blocker to PATTERN: count jobs otherwise.", default=()
     )
     estimated_duration = Field(
         fields.DURATION, "How long the plan takes, in seconds or as 1h 2m 3s.", template=InTemplate.CONSTANT
@@ -72,7 +83,7 @@ class TestPlanUnit(Unit):
     def own_overrides(self) -> Iterator[tuple[Pattern, str, str]]:
         """Yield (pattern, name of the field, value) in the order in which they count; a later one wins.
 
-        Inline overrides come first (bootstrap, mandatory, include), then category and certification overrides.
+        Inline overrides come first (mandatory, include), then category and certification overrides.
         """
         for entry in (*self.mandatory_include, *self.include):
             for field, value in entry.overrides:

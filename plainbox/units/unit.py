@@ -10,15 +10,19 @@ from types import SimpleNamespace
 from typing import Any, ClassVar, Protocol
 
 from plainbox.errors import FieldError, MissingParameterError
-from plainbox.units import converters
+from plainbox.units import converters, fields
 from plainbox.units.checksum import checksum
 from plainbox.units.fields import Field, InTemplate, closest
 from plainbox.units.interpolation import Environment, interpolate, names_in
 from plainbox.units.issues import Code, Issue, Severity
 from plainbox.units.origin import Origin
-from plainbox.units.record import Record, Value
+from plainbox.units.record import Place, Record, Value
 
 __all__ = ["Unit", "UnitProvider"]
+
+
+#: Types whose values mean nothing when they are empty, unlike lists.
+_NOT_EMPTY = (fields.TEXT, fields.LINE, fields.IDENTIFIER)
 
 
 class UnitProvider(Protocol):
@@ -71,7 +75,7 @@ class Unit:
         *,
         raw: Mapping[str, Value] | None = None,
         origin: Origin | None = None,
-        offsets: Mapping[str, int] | None = None,
+        offsets: Mapping[str, Place] | None = None,
         provider: UnitProvider | None = None,
         parameters: Mapping[str, str] | None = None,
         environment: Environment | None = None,
@@ -86,9 +90,18 @@ class Unit:
         self._environment = environment
 
     @classmethod
-    def from_record(cls, record: Record, provider: UnitProvider | None = None) -> Unit:
+    def from_record(
+        cls, record: Record, provider: UnitProvider | None = None, environment: Environment | None = None
+    ) -> Unit:
         # The record's values are plain already; copying them again would cost a third of the loading time.
-        unit = cls({}, raw=record.raw, origin=record.origin, offsets=record.offsets, provider=provider)
+        unit = cls(
+            {},
+            raw=record.raw,
+            origin=record.origin,
+            offsets=record.offsets,
+            provider=provider,
+            environment=environment,
+        )
         unit.data = dict(record.data)
         return unit
 
@@ -149,13 +162,16 @@ class Unit:
         if value is None:
             return None
         engine = self.engine
-        if engine == "none":
+        if engine == "none" or key.startswith("template-"):
             return value
         parameters: Mapping[str, str] = self.parameters or {}
         try:
             return interpolate(value, parameters, engine, environment=self._environment)
         except MissingParameterError:
             marker = f"MISSING_PARAM_{parameters.get('__index__', '0')}"
+        except FieldError:
+            return value
+        try:
             known = {name: parameters.get(name, marker) for name in names_in(value, engine)}
             return interpolate(value, known, engine, environment=self._environment)
         except FieldError:
@@ -166,7 +182,8 @@ class Unit:
         raw = self.raw.get("_" + key)
         value = self.value_of(key)
         provider = self.provider
-        if not isinstance(raw, str) or provider is None or not provider.gettext_domain:
+        # The empty message would be answered with the header of the catalogue.
+        if not isinstance(raw, str) or not raw or provider is None or not provider.gettext_domain:
             return value if isinstance(value, str) else None
         from plainbox import i18n
         from plainbox.units.pxu import normalise
@@ -184,11 +201,13 @@ class Unit:
         return filled if isinstance(filled, str) else None
 
     def origin_of(self, key: str, line: int = 0) -> Origin | None:
-        """Return the line of a field, ``line`` lines below its first one."""
+        """Return where a field is: line ``line`` of its text or item ``line`` of its list, counted from 0."""
         if self.origin is None:
             return None
-        offset = self._offsets.get("_" + key, self._offsets.get(key, 0))
-        return self.origin.line(offset + line)
+        place = self._offsets.get("_" + key, self._offsets.get(key, 0))
+        if isinstance(place, tuple):
+            return self.origin.line(place[min(line, len(place) - 1)])
+        return self.origin.line(place + line)
 
     @functools.cached_property
     def parameter_names(self) -> frozenset[str]:
@@ -236,6 +255,8 @@ class Unit:
         name = key.removeprefix("_")
         if key == "unit" or key in self.fields:
             return
+        if self.parameters is not None and key.startswith("template-"):
+            return  # what an instance has from its template
         if key.startswith("_") and name in self.fields:
             if not self.fields[name].translatable:
                 yield self.issue(
@@ -258,25 +279,52 @@ class Unit:
         key = field.key
         value = self.data.get("_" + key, self.data.get(key))
         if value is None:
-            required = field.required(self) if callable(field.required) else field.required
-            if required:
+            if self._requires(field):
                 yield self.issue(Code.MISSING, "this field is required", field=key)
+            return
+        if value == "" and field.type in _NOT_EMPTY and self._requires(field):
+            yield self.issue(Code.MISSING, "this field is required and empty", field=key)
             return
         if field.deprecated:
             yield self.issue(Code.DEPRECATED, "deprecated", severity=Severity.ADVICE, field=key, hint=field.deprecated)
         try:
-            if self.engine != "none":
+            if self.engine != "none" and not key.startswith("template-"):
                 interpolate(value, self.parameters or {}, self.engine, environment=self._environment)
-            field.read(self)
         except MissingParameterError as error:
             yield self.issue(Code.UNKNOWN_PARAMETER, error.message, field=key)
+            return
         except FieldError as error:
-            yield self.issue(Code.WRONG, error.message, field=key, line=error.line, hint=error.hint)
+            yield self.issue(Code.TEMPLATE_SYNTAX, error.message, field=key, line=error.line, hint=error.hint)
+            return
+        found: list[FieldError] = []
+        field.salvaged(self, found.append)
+        for problem in found:
+            yield self.issue(field.type.code, problem.message, field=key, line=problem.line, hint=problem.hint)
+        if field.type is fields.LINE and not found:
+            yield from self._check_line(key)
+
+    def _requires(self, field: Field[Any]) -> bool:
+        return bool(field.required(self) if callable(field.required) else field.required)
+
+    def _check_line(self, key: str) -> Iterator[Issue]:
+        value = str(self.value_of(key))
+        if "\n" in value:
+            yield self.issue(Code.NOT_A_LINE, "this is shown in one line", severity=Severity.WARNING, field=key)
+        elif len(value) > fields.MAX_LINE:
+            yield self.issue(
+                Code.NOT_A_LINE,
+                f"{len(value)} characters, more than the {fields.MAX_LINE} that are shown",
+                severity=Severity.WARNING,
+                field=key,
+            )
 
     @classmethod
     def check_template_field(cls, field: Field[Any], value: Value, engine: str) -> tuple[Code, str] | None:
-        """Return what is wrong with a field of a template for units of this kind, if anything."""
-        names = names_in(value, engine)
+        """Return what is wrong with a field of a template for units of this kind, if anything.
+
+        A text that is no good template raises :class:`FieldError`.
+        """
+        names = names_in(value, engine, strict=True)
         if field.template is InTemplate.MUST_VARY and not names:
             return Code.TEMPLATE_CONSTANT, "the instances of a template need different values here"
         if field.template is InTemplate.CONSTANT and names:

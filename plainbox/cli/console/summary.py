@@ -26,7 +26,8 @@ def print_summary(states: list[JobState], took_s: float) -> None:
     counts = Counter(state.result.outcome for state in states)
     parts = [f"{counts[outcome]} {data.label}" for outcome, data in OUTCOME_METADATA_MAP.items() if counts[outcome]]
     say("")
-    say(f"{len(states)} jobs in {duration(took_s)}: {', '.join(parts)}")
+    noun = "job" if len(states) == 1 else "jobs"
+    say(f"{len(states)} {noun} in {duration(took_s)}: {', '.join(parts)}")
     attention = [state for state in states if failed(state.result.outcome) or state.result.outcome == "undecided"]
     for state in attention[:_MOST_SHOWN]:
         data = OUTCOME_METADATA_MAP[state.result.outcome]

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One job of a report: what it is, and what became of it in this session.
+
+The view of a session makes the records, exporters show them. A record is a value; what people read of it is fit for any
+report already, what programs read is as the session has it.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import attrs
+
+from plainbox.exporters.characters import one_line, readable
+from plainbox.session.outcome import OutcomeMetadata, failed
+from plainbox.session.result import JobResult
+
+if TYPE_CHECKING:
+    from plainbox.units.job import JobDefinition
+
+__all__ = ["JobRecord", "return_code_text"]
+
+#: Jobs that collect, and test nothing.
+_SUPPORTING = ("resource", "attachment")
+
+
+@attrs.frozen(eq=False)
+class JobRecord:
+    """A job and what became of it. ``number`` counts the jobs of the report from 1."""
+
+    number: int
+    job: JobDefinition
+    result: JobResult
+    history: tuple[JobResult, ...]
+    category_id: str
+    category_name: str
+    certification_status: str
+
+    @property
+    def id(self) -> str:
+        return self.job.id
+
+    @property
+    def partial_id(self) -> str:
+        return self.job.id.rpartition("::")[2]
+
+    @property
+    def name(self) -> str:
+        """The summary for people, in one line."""
+        return one_line(self.job.tr_summary()) or one_line(self.id)
+
+    @property
+    def description(self) -> str:
+        """The description for people; empty when there is none."""
+        return readable(self.job.translated("description") or self.job.description or "").strip()
+
+    @property
+    def outcome(self) -> str | None:
+        return self.result.outcome
+
+    @property
+    def metadata(self) -> OutcomeMetadata:
+        return self.result.metadata
+
+    @property
+    def is_supporting(self) -> bool:
+        """Whether the job collects, rather than tests."""
+        return self.job.plugin in _SUPPORTING
+
+    @property
+    def is_test(self) -> bool:
+        """Whether the job counts among the tests: collecting becomes one where it failed."""
+        return self.job.plugin not in _SUPPORTING or failed(self.result.outcome)
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether somebody should look at it: it failed, crashed, or nobody has decided yet."""
+        return self.result.outcome in ("fail", "crash", "undecided")
+
+    @property
+    def comments(self) -> str:
+        """What was said about the attempt; empty when nothing was."""
+        return readable(self.result.comments or "").strip()
+
+    @property
+    def why_skipped(self) -> tuple[str, ...]:
+        """What kept the job from starting, a phrase for each."""
+        return tuple(_reasons(self.result.skip_reason))
+
+    @property
+    def explanation(self) -> str:
+        """Why the job did not simply pass, in one line; empty when there is nothing to say."""
+        if self.outcome == "pass":
+            return ""
+        if self.comments:
+            return one_line(self.comments)
+        if self.why_skipped:
+            return "; ".join(self.why_skipped)
+        if self.result.return_code:
+            return return_code_text(self.result.return_code)
+        return "" if self.outcome in ("skip", None) else self.metadata.text
+
+
+def return_code_text(code: int) -> str:
+    """Say what a return code means: negative ones are signals."""
+    if code >= 0:
+        return f"exit status {code}"
+    try:
+        return f"ended by signal {-code} ({signal.Signals(-code).name})"
+    except ValueError:
+        return f"ended by signal {-code}"
+
+
+def _reasons(skip_reason: Mapping[str, object] | None) -> Iterator[str]:
+    if skip_reason is None:
+        return
+    for key, phrase in (
+        ("related_dependencies", "needs the job {}"),
+        ("related_resources", "needs {}"),
+        ("related_manifests", "needs the manifest entry {}"),
+    ):
+        related = skip_reason.get(key)
+        if isinstance(related, (list, tuple)):
+            yield from (phrase.format(one_line(str(item))) for item in related)

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The files of a journal: their names, how one is read, and how a new one comes to be.
+
+A generation is written under a temporary name, synced, and only then given its final name, so a final name implies
+that the head and the dump in it are complete. A ``.tmp`` is never read. Used by the reader and the writer of the
+journal.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from typing import Final, TypeAlias
+
+import attrs
+
+from plainbox.session.codec import NO_SUM, JsonObject, decode_line, encode_body, frame_body
+from plainbox.session.files import FileOps
+
+__all__ = [
+    "FileIdentity",
+    "LineEnd",
+    "generation_name",
+    "generations",
+    "read_generation",
+    "read_head",
+    "write_lines",
+]
+
+#: Device, inode, size and time of change: equal as long as nobody has touched the file.
+FileIdentity: TypeAlias = tuple[int, int, int, int]
+
+_NAME = re.compile(r"journal-([0-9]{6,12})\.pbj")
+_HEAD_BYTES: Final = 64 * 1024
+_WRITE_BYTES: Final = 1024 * 1024
+
+
+def generation_name(generation: int) -> str:
+    return f"journal-{generation:06d}.pbj"
+
+
+def generations(directory: int) -> list[int]:
+    """Return the generations in the open ``directory``, lowest first."""
+    return sorted(int(match[1]) for match in map(_NAME.fullmatch, os.listdir(directory)) if match)
+
+
+def identity_of(stat: os.stat_result) -> FileIdentity:
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+
+def _open(directory: int, generation: int) -> int:
+    return os.open(generation_name(generation), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=directory)
+
+
+def read_generation(directory: int, generation: int) -> tuple[bytes, FileIdentity]:
+    """Return the bytes of a generation and what its file looked like before they were read."""
+    with open(_open(directory, generation), "rb") as file:
+        identity = identity_of(os.fstat(file.fileno()))
+        return file.read(), identity
+
+
+def read_head(directory: int) -> JsonObject | None:
+    """Return the head of the current generation alone, unchained; ``None`` when there is none to be read."""
+    try:
+        fd = _open(directory, generations(directory)[-1])
+    except (OSError, IndexError):
+        return None
+    try:
+        payload = decode_line(os.pread(fd, _HEAD_BYTES, 0).partition(b"\n")[0]).payload
+    except (OSError, ValueError):
+        return None
+    finally:
+        os.close(fd)
+    return payload if payload.get("t") == "head" else None
+
+
+@attrs.frozen
+class LineEnd:
+    """Where the lines of a file end: behind which byte, and after which record."""
+
+    size_bytes: int = 0
+    seq: int = -1
+    sum: str = NO_SUM
+
+
+def write_lines(files: FileOps, fd: int, records: Iterable[JsonObject]) -> LineEnd:
+    """Write records as the lines of an empty file, about 1 MiB at a time."""
+    size, seq, line_sum = 0, -1, NO_SUM
+    pending = bytearray()
+    for record in records:
+        seq += 1
+        line, line_sum = frame_body(seq, line_sum, encode_body(record))
+        pending += line
+        if len(pending) >= _WRITE_BYTES:
+            files.write_all(fd, pending, size)
+            size += len(pending)
+            pending = bytearray()
+    files.write_all(fd, pending, size)
+    return LineEnd(size + len(pending), seq, line_sum)

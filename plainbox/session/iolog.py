@@ -1,0 +1,449 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes the output of one attempt to its log while the job runs.
+
+The runner makes an :class:`IOLogWriter` before it starts a job, hands it to the execution as the sink of its output,
+and puts what :meth:`IOLogWriter.close` returns into the result. What must stay true:
+
+* The bytes are kept exactly as they came, in the order in which they came, stdout and stderr interleaved.
+* Nothing that a job prints, and no state of the disk, makes the writer raise into the execution: over the limit, or
+  without space, output is dropped and the reference says so.
+* The log is durable before :meth:`IOLogWriter.close` returns, so before the result that refers to it. While the job
+  runs, the file is at most 0.2 s behind and the disk at most 5 s or 4 MiB; a thread sees to it when the job is silent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from plainbox.errors import CorruptedSessionError, StorageError, StorageFullError
+from plainbox.session.boot import boot_id
+from plainbox.session.codec import JsonObject, encode_body
+from plainbox.session.directory import IO_LOGS
+from plainbox.session.files import FULL_ERRORS, Buffer, FileOps, PathLike, deferred_signals
+from plainbox.session.iolog_reader import (
+    FRAME_BYTES,
+    Frame,
+    LogReader,
+    encode_frame,
+    encode_header,
+    open_log,
+    read_frames,
+    resolve_log_path,
+    verify,
+)
+
+__all__ = [
+    "Frame",
+    "IOLogWriter",
+    "LogReference",
+    "log_name",
+    "read_frames",
+    "resolve_log_path",
+    "seal_log",
+    "verify",
+]
+
+#: ``path`` relative to the session directory, ``size``, ``frames``, ``out``, ``err``, ``digest``; ``truncated`` and
+#: ``incomplete`` only when they are true.
+LogReference: TypeAlias = JsonObject
+
+DEFAULT_MAX_LOG_BYTES: Final = 256 * 1024 * 1024
+
+_FLUSH_BYTES: Final = 64 * 1024
+_FLUSH_NS: Final = 200_000_000
+_SYNC_BYTES: Final = 4 * 1024 * 1024
+_SYNC_NS: Final = 5_000_000_000
+_NOTE_BYTES: Final = 4096
+_MAX_BUFFERS: Final = 512
+_FLAGS: Final = ("truncated", "incomplete")
+_KIND_OF_STREAM: Final = {"stdout": b"o", "stderr": b"e"}
+_NOT_IN_SLUG = re.compile(r"[^A-Za-z0-9._-]")
+
+
+def log_name(job_id: str, attempt: int) -> str:
+    """Return the file name of the log of an attempt; two ids never share one, however alike they look."""
+    slug = _NOT_IN_SLUG.sub("_", job_id)[:100]
+    digest = hashlib.blake2b(job_id.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
+    return f"{'_' + slug[1:] if slug.startswith('.') else slug}-{digest}.{attempt}.iolog"
+
+
+class IOLogWriter:
+    """The open log of one attempt; a sink of output.
+
+    Making it creates the file, never replacing one: should the name be taken by the log of a tester that died before
+    it could tell anybody, a number is added. ``max_log_bytes`` limits the output that is kept.
+    """
+
+    def __init__(
+        self,
+        session_dir: PathLike,
+        job_id: str,
+        attempt: int,
+        *,
+        max_log_bytes: int = DEFAULT_MAX_LOG_BYTES,
+        files: FileOps | None = None,
+        clock_ns: Callable[[], int] = time.monotonic_ns,
+        background: bool = True,
+    ) -> None:
+        self._fd = -1
+        self._files = FileOps() if files is None else files
+        self._clock_ns = clock_ns
+        self._background = background
+        self._max_log_bytes = max_log_bytes
+        self._lock = threading.Lock()
+        self._done = threading.Event()
+        self._helper: threading.Thread | None = None
+        self._digest = hashlib.blake2b(digest_size=16)
+        #: What the file has.
+        self._size_bytes = 0
+        self._frames = self._out = self._err = 0
+        #: What was taken, and what was not, because of the limit.
+        self._kept_bytes = 0
+        self._dropped_bytes = 0
+        self._truncated = self._incomplete = False
+        #: The frame that is being filled.
+        self._kind = b""
+        self._pieces: list[Buffer] = []
+        self._pieces_bytes = 0
+        self._frame_ns = 0
+        #: Frames on their way to the file.
+        self._waiting: list[tuple[bytes, bytes, bytes]] = []
+        self._waiting_bytes = 0
+        self._unsynced_bytes = 0
+        self._reference: LogReference | None = None
+        self._session_dir = os.fspath(session_dir)
+        self._create(job_id, attempt)
+        now = clock_ns()
+        self._last_frame_ns = self._flushed_ns = self._synced_ns = now
+        self._flushed_ns -= _FLUSH_NS  # the first output is worth a write of its own
+
+    @property
+    def path(self) -> str:
+        """The path of the log, relative to the session directory: what the reference will say."""
+        return self._path
+
+    # What the execution calls
+
+    def write(self, stream: str, data: bytes) -> None:
+        """Take output of ``stdout`` or ``stderr``."""
+        kind = _KIND_OF_STREAM[stream]
+        with self._lock:
+            if self._incomplete or self._reference is not None or not data:
+                return
+            room = self._max_log_bytes - self._kept_bytes
+            if len(data) > room:
+                self._dropped_bytes += len(data) - room
+                data = data[:room]
+            now = self._clock_ns()
+            if data:
+                self._kept_bytes += len(data)
+                self._take(kind, data, now)
+            if self._dropped_bytes and not self._truncated:
+                self._truncated = True
+                self._take_note(f"output beyond {self._max_log_bytes} bytes is not kept", now)
+            self._flush_if_due(now)
+            if self._helper is None and self._background and self._fd >= 0:
+                self._start_helper()
+
+    def note(self, text: str) -> None:
+        """Put a remark for people between the output."""
+        with self._lock:
+            if not self._incomplete and self._reference is None:
+                now = self._clock_ns()
+                self._take_note(text, now)
+                self._flush_if_due(now)
+
+    def tick(self) -> None:
+        """Write and sync what is due; the writer's own thread does this five times a second while there is output."""
+        with self._lock:
+            if not self._incomplete and self._reference is None:
+                self._flush_if_due(self._clock_ns())
+
+    # What the runner calls
+
+    def flush(self) -> None:
+        """Hand everything to the system, so that readers see it."""
+        with self._lock:
+            if not self._incomplete and self._reference is None:
+                self._flush(self._clock_ns())
+
+    def close(self) -> LogReference:
+        """Finish the log, make it durable and return the reference to it; again, return the same."""
+        self._stop_helper()
+        with self._lock:
+            if self._reference is None:
+                if self._dropped_bytes and not self._incomplete:
+                    self._take_note(f"{self._dropped_bytes} bytes of output were not kept", self._clock_ns())
+                self._finish()
+                self._reference = self._refer()
+            return dict(self._reference)
+
+    def discard(self) -> None:
+        """Close and delete the log of an attempt that never started."""
+        self._stop_helper()
+        with self._lock:
+            if self._reference is None:
+                self._reference = self._refer()
+                self._close_file()
+                with contextlib.suppress(OSError):
+                    self._files.unlink(os.path.join(self._session_dir, self._path))
+
+    def __del__(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    # Frames. The order of the statements matters: an exception of a signal handler may cost a frame, it must not
+    # leave one that is twice there or too long.
+
+    def _take(self, kind: bytes, data: bytes, now: int) -> None:
+        if self._pieces and (kind != self._kind or now - self._frame_ns >= _FLUSH_NS):
+            self._end_frame()
+        start = 0
+        while start < len(data):
+            if not self._pieces:
+                self._kind, self._frame_ns = kind, now
+            end = min(len(data), start + FRAME_BYTES - self._pieces_bytes)
+            self._pieces_bytes += end - start
+            self._pieces.append(data if end - start == len(data) else memoryview(data)[start:end])
+            start = end
+            if self._pieces_bytes >= FRAME_BYTES:
+                self._end_frame()
+
+    def _take_note(self, text: str, now: int) -> None:
+        self._end_frame()
+        self._kind, self._frame_ns = b"n", now
+        self._pieces.append(text.encode("utf-8", "backslashreplace")[:_NOTE_BYTES])
+        self._end_frame()
+
+    def _end_frame(self) -> None:
+        pieces, self._pieces = self._pieces, []
+        self._pieces_bytes = 0
+        if not pieces:
+            return
+        data = bytes(pieces[0]) if len(pieces) == 1 else b"".join(pieces)
+        delay_us = max(0, self._frame_ns - self._last_frame_ns) // 1000
+        line = encode_frame(self._kind, delay_us, data)
+        self._last_frame_ns = self._frame_ns
+        self._waiting_bytes += len(line) + len(data) + 1
+        self._waiting.append((self._kind, line, data))
+
+    # The file
+
+    def _create(self, job_id: str, attempt: int) -> None:
+        header = encode_header(
+            {
+                "attempt": attempt,
+                "boot_id": boot_id(),
+                "job": job_id,
+                "start": round(time.time(), 6),
+                "uuid": uuid.uuid4().hex,
+            }
+        )
+        directory = os.path.join(self._session_dir, IO_LOGS)
+        try:
+            self._files.reach("log.create")
+            name = self._open_new(directory, log_name(job_id, attempt))
+            self._path = os.path.join(IO_LOGS, name)
+            self._files.write_all(self._fd, header, 0)
+            self._files.reach("log.sync-directory")
+            self._files.sync_directory(directory)
+        except OSError as error:
+            kind = StorageFullError if error.errno in FULL_ERRORS else StorageError
+            raise kind(f"the log of {job_id} cannot be made in {directory}", errno=error.errno) from error
+        self._digest.update(header)
+        self._size_bytes = len(header)
+
+    def _open_new(self, directory: str, name: str) -> str:
+        number = 1
+        chosen = name
+        while True:
+            try:
+                self._fd = self._files.open(os.path.join(directory, chosen), os.O_RDWR | os.O_CREAT | os.O_EXCL)
+            except FileExistsError:
+                number += 1
+                chosen = f"{name.removesuffix('.iolog')}-{number}.iolog"
+            else:
+                return chosen
+
+    def _flush_if_due(self, now: int) -> None:
+        waiting = self._waiting_bytes + self._pieces_bytes
+        if waiting >= _FLUSH_BYTES or (waiting and now - self._flushed_ns >= _FLUSH_NS):
+            self._flush(now)
+        elif self._unsynced_bytes and now - self._synced_ns >= _SYNC_NS:
+            with deferred_signals():
+                self._sync(now)
+
+    def _flush(self, now: int) -> None:
+        self._end_frame()
+        with deferred_signals():
+            frames, self._waiting, self._waiting_bytes = self._waiting, [], 0
+            if not frames:
+                return
+            try:
+                size = self._write_out(frames)
+            except OSError:
+                self._incomplete = True
+                self._restore_size()
+                return
+            for kind, line, data in frames:
+                self._digest.update(line)
+                self._digest.update(data)
+                self._digest.update(b"\n")
+                if kind == b"o":
+                    self._out += len(data)
+                elif kind == b"e":
+                    self._err += len(data)
+            self._frames += len(frames)
+            self._size_bytes += size
+            if not self._unsynced_bytes:
+                self._synced_ns = now
+            self._unsynced_bytes += size
+            self._flushed_ns = now
+            if self._unsynced_bytes >= _SYNC_BYTES or now - self._synced_ns >= _SYNC_NS:
+                self._sync(now)
+
+    def _write_out(self, frames: list[tuple[bytes, bytes, bytes]]) -> int:
+        buffers: list[Buffer] = []
+        size = 0
+        for _, line, data in frames:
+            buffers += (line, data, b"\n")
+            size += len(line) + len(data) + 1
+        if len(buffers) > _MAX_BUFFERS:
+            buffers = [b"".join(buffers)]
+        self._files.reach("log.write")
+        try:
+            written = self._files.pwritev(self._fd, buffers, self._size_bytes)
+        except InterruptedError:
+            written = 0
+        if written != size:
+            self._files.write_all(self._fd, b"".join(buffers)[written:], self._size_bytes + written)
+        return size
+
+    def _restore_size(self) -> None:
+        with contextlib.suppress(OSError):
+            self._files.ftruncate(self._fd, self._size_bytes)
+
+    def _sync(self, now: int) -> None:
+        try:
+            self._files.reach("log.sync")
+            self._files.fdatasync(self._fd)
+        except OSError:
+            self._incomplete = True
+            return
+        self._unsynced_bytes, self._synced_ns = 0, now
+
+    def _finish(self) -> None:
+        if not self._incomplete:
+            self._flush(self._clock_ns())
+        with deferred_signals():
+            trailer = _trailer(self._digest.hexdigest(), self._frames, self._out, self._err, self._flags())
+            try:
+                self._files.reach("log.trailer")
+                self._files.write_all(self._fd, trailer, self._size_bytes)
+                self._size_bytes += len(trailer)
+            except OSError:
+                self._incomplete = True
+                self._restore_size()
+            if not self._incomplete:
+                self._sync(self._clock_ns())
+            self._close_file()
+
+    def _close_file(self) -> None:
+        fd, self._fd = self._fd, -1
+        with contextlib.suppress(OSError):
+            self._files.close(fd)
+
+    def _flags(self) -> JsonObject:
+        values = (self._truncated, self._incomplete)
+        return {name: True for name, value in zip(_FLAGS, values, strict=True) if value}
+
+    def _refer(self) -> LogReference:
+        return {
+            "path": self._path,
+            "size": self._size_bytes,
+            "frames": self._frames,
+            "out": self._out,
+            "err": self._err,
+            "digest": self._digest.hexdigest(),
+            **self._flags(),
+        }
+
+    # The thread
+
+    def _start_helper(self) -> None:
+        self._helper = threading.Thread(target=self._help, name="plainbox-iolog", daemon=True)
+        self._helper.start()
+
+    def _help(self) -> None:
+        while not self._done.wait(_FLUSH_NS / 1e9):
+            self.tick()
+
+    def _stop_helper(self) -> None:
+        self._done.set()
+        if self._helper is not None:
+            self._helper.join()
+
+
+def _trailer(digest: str, frames: int, out: int, err: int, flags: JsonObject) -> bytes:
+    body = encode_body({"digest": digest, "frames": frames, "out": out, "err": err, **flags})
+    return b"%b%b\n" % (encode_frame(b"t", 0, body), body)
+
+
+def seal_log(
+    session_dir: PathLike, path: str, remark: str | None = None, *, files: FileOps | None = None
+) -> LogReference:
+    """Finish the log of an attempt whose writer has died, and return the reference to it.
+
+    What follows the last good frame is cut off; ``remark`` becomes the last frame. A log that has its trailer is left
+    as it is. A file that is no log raises :class:`CorruptedSessionError`, a missing one
+    :class:`~plainbox.errors.BrokenReferenceToExternalFile`.
+    """
+    ops = FileOps() if files is None else files
+    full_path = resolve_log_path(session_dir, path)
+    with open_log(full_path) as file:
+        reader = LogReader(file, str(full_path), digest=True)
+        for _ in reader:
+            pass
+        size = os.fstat(file.fileno()).st_size
+    if reader.header is None:
+        raise CorruptedSessionError(f"{full_path} is not the log of a job")
+    frames = reader.frames
+    last = b""
+    if reader.trailer is None:
+        if remark is not None:
+            data = remark.encode("utf-8", "backslashreplace")[:_NOTE_BYTES]
+            last = b"%b%b\n" % (encode_frame(b"n", 0, data), data)
+            frames += 1
+        tail = last + _trailer(reader.digest_with(last), frames, reader.out, reader.err, {})
+        _replace_tail(ops, full_path, reader.size_bytes, tail)
+        size = reader.size_bytes + len(tail)
+    flags = {name: True for name in _FLAGS if (reader.trailer or {}).get(name)}
+    return {
+        "path": path,
+        "size": size,
+        "frames": frames,
+        "out": reader.out,
+        "err": reader.err,
+        "digest": reader.digest_with(last),
+        **flags,
+    }
+
+
+def _replace_tail(files: FileOps, path: PathLike, offset: int, tail: bytes) -> None:
+    fd = files.open(path, os.O_RDWR)
+    try:
+        files.reach("log.seal")
+        files.ftruncate(fd, offset)
+        files.write_all(fd, tail, offset)
+        files.fdatasync(fd)
+    finally:
+        files.close(fd)

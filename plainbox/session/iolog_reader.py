@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+r"""The log of one attempt: its format, and reading it with constant memory.
+
+::
+
+    PBL1 {"attempt":1,"boot_id":"...","job":"...","start":...,"uuid":"..."}      the header line
+    o 1200 14 1c291ca3                                                           one frame: a line,
+    hello, world!\n                                                              the bytes as they came,
+                                                                                 and a line feed
+    t 0 93 8f2a6c01                                                              the trailer, a frame too
+    {"digest":"...","err":0,"frames":1,"out":14}
+
+The line of a frame has its kind (``o`` stdout, ``e`` stderr, ``n`` note, ``t`` trailer), the microseconds since the
+frame before, the number of bytes, at most 64 KiB, and the CRC-32 of the line up to there and the bytes. ``digest`` is
+BLAKE2b with 16 bytes of everything before the trailer.
+
+A log without a trailer was being written when its writer died; it is good up to its last whole frame. With a trailer,
+a bad frame is damage. Used by results and exporters, and by the writer when it closes the log of a dead one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import zlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import BinaryIO, Final, NamedTuple
+
+from plainbox.errors import BrokenReferenceToExternalFile, CorruptedSessionError
+from plainbox.session.codec import JsonObject, encode_body, parse_object
+
+__all__ = [
+    "FRAME_BYTES",
+    "STREAM_OF_KIND",
+    "Frame",
+    "LogReader",
+    "encode_frame",
+    "encode_header",
+    "open_log",
+    "read_frames",
+    "resolve_log_path",
+    "verify",
+]
+
+FRAME_BYTES: Final = 64 * 1024
+STREAM_OF_KIND: Final = {b"o": "stdout", b"e": "stderr", b"n": "note"}
+
+_MAGIC: Final = b"PBL1 "
+_HEADER_BYTES: Final = 64 * 1024
+_FRAME_LINE = re.compile(rb"(([oent]) ([0-9]{1,18}) ([0-9]{1,6}) )([0-9a-f]{8})\n")
+_FRAME_LINE_BYTES: Final = 64
+_TAIL_BYTES: Final = 2048
+_BUFFER_BYTES: Final = 256 * 1024
+
+
+class Frame(NamedTuple):
+    """Bytes that arrived together: microseconds since the frame before, ``stdout``, ``stderr`` or ``note``, data."""
+
+    delay_us: int
+    stream: str
+    data: bytes
+
+
+def encode_header(fields: JsonObject) -> bytes:
+    return b"%b%b\n" % (_MAGIC, encode_body(fields))
+
+
+def encode_frame(kind: bytes, delay_us: int, data: bytes) -> bytes:
+    """Return the line of a frame; the data and a line feed come after it."""
+    line = b"%b %d %d " % (kind, delay_us, len(data))
+    return b"%b%08x\n" % (line, zlib.crc32(data, zlib.crc32(line)))
+
+
+class LogReader:
+    """Iterates over the frames of an open log, once.
+
+    Afterwards ``header`` and ``trailer`` are what the file has of them, ``size_bytes`` is where the last good frame
+    ends, the trailer left out, and ``frames``, ``out`` and ``err`` count frames and bytes per stream. Only a reader
+    made with ``digest=True`` can say what the digest is.
+    """
+
+    def __init__(self, file: BinaryIO, name: str, *, digest: bool = False) -> None:
+        self._file = file
+        self._name = name
+        self._hash = hashlib.blake2b(digest_size=16) if digest else None
+        self.header: JsonObject | None = None
+        self.trailer: JsonObject | None = None
+        self.size_bytes = 0
+        self.frames = 0
+        self.out = 0
+        self.err = 0
+
+    def digest_with(self, more: bytes = b"") -> str:
+        """Return the digest as it is when ``more`` follows the last good frame."""
+        if self._hash is None:
+            raise ValueError("this reader was not asked for a digest")
+        digest = self._hash.copy()
+        digest.update(more)
+        return digest.hexdigest()
+
+    def __iter__(self) -> Iterator[Frame]:
+        if not self._read_header():
+            self._refuse_damage()
+            return
+        while line := self._file.readline(_FRAME_LINE_BYTES):
+            match = _FRAME_LINE.fullmatch(line)
+            data = None if match is None else self._read_data(match)
+            if match is None or data is None:
+                self._refuse_damage()
+                return
+            if match[2] == b"t":
+                self.trailer = parse_object(data)
+                return
+            self._count(match[2], line, data)
+            yield Frame(int(match[3]), STREAM_OF_KIND[match[2]], data)
+
+    def _read_data(self, match: re.Match[bytes]) -> bytes | None:
+        size = int(match[4])
+        data = self._file.read(size + 1)
+        if len(data) != size + 1 or size > FRAME_BYTES or not data.endswith(b"\n"):
+            return None
+        data = data[:-1]
+        return data if zlib.crc32(data, zlib.crc32(match[1])) == int(match[5], 16) else None
+
+    def _count(self, kind: bytes, line: bytes, data: bytes) -> None:
+        if self._hash is not None:
+            self._hash.update(line)
+            self._hash.update(data)
+            self._hash.update(b"\n")
+        self.size_bytes += len(line) + len(data) + 1
+        self.frames += 1
+        if kind == b"o":
+            self.out += len(data)
+        elif kind == b"e":
+            self.err += len(data)
+
+    def _read_header(self) -> bool:
+        line = self._file.readline(_HEADER_BYTES)
+        if not line.startswith(_MAGIC) or not line.endswith(b"\n"):
+            return False
+        try:
+            self.header = parse_object(line[len(_MAGIC) :])
+        except ValueError:
+            return False
+        if self._hash is not None:
+            self._hash.update(line)
+        self.size_bytes = len(line)
+        return True
+
+    def _refuse_damage(self) -> None:
+        """Raise when the log was complete once; a log that was cut short just ends here."""
+        end = self._file.seek(0, os.SEEK_END)
+        self._file.seek(max(0, end - _TAIL_BYTES))
+        tail = self._file.read()
+        start = tail.rfind(b"\nt ") + 1
+        match = _FRAME_LINE.match(tail, start)
+        if start and match and zlib.crc32(tail[match.end() : -1], zlib.crc32(match[1])) == int(match[5], 16):
+            raise CorruptedSessionError(
+                f"{self._name} is damaged at byte {self.size_bytes}", kind="damaged", offset=self.size_bytes
+            )
+
+
+def open_log(path: str | os.PathLike[str]) -> BinaryIO:
+    try:
+        return open(path, "rb", buffering=_BUFFER_BYTES)
+    except FileNotFoundError:
+        raise BrokenReferenceToExternalFile(f"the log {os.fspath(path)} does not exist") from None
+
+
+def read_frames(path: str | os.PathLike[str]) -> Iterator[Frame]:
+    """Yield the frames of a log, notes included, with memory for one frame.
+
+    :raises BrokenReferenceToExternalFile: there is no such file.
+    :raises CorruptedSessionError: a complete log has a bad frame; a cut one ends at its last good frame instead.
+    """
+    with open_log(path) as file:
+        yield from LogReader(file, os.fspath(path))
+
+
+def verify(path: str | os.PathLike[str], reference: Mapping[str, object]) -> None:
+    """Read a whole log and compare it with the reference that its result has.
+
+    :raises BrokenReferenceToExternalFile: there is no such file.
+    :raises CorruptedSessionError: the file is not what the reference says; the message says in which way.
+    """
+    name = os.fspath(path)
+    with open_log(path) as file:
+        reader = LogReader(file, name, digest=True)
+        for _ in reader:
+            pass
+        size = os.fstat(file.fileno()).st_size
+    found = {
+        "size": size,
+        "frames": reader.frames,
+        "out": reader.out,
+        "err": reader.err,
+        "digest": reader.digest_with(),
+    }
+    for key, value in found.items():
+        if reference.get(key) != value:
+            raise CorruptedSessionError(
+                f"{name} is not the log that was recorded: its {key} is {value}, not {reference.get(key)}",
+                kind="damaged",
+                offset=reader.size_bytes,
+            )
+    if reader.trailer is None and not reference.get("incomplete"):
+        raise CorruptedSessionError(f"{name} has lost its trailer", kind="damaged", offset=reader.size_bytes)
+
+
+def resolve_log_path(session_dir: str | os.PathLike[str], relative: object) -> Path:
+    """Return the path of a log below the session directory; it need not exist.
+
+    :raises CorruptedSessionError: not a relative path, or one that leads outside, be it over a symbolic link.
+    """
+    if not isinstance(relative, str) or not relative or "\0" in relative or os.path.isabs(relative):
+        raise CorruptedSessionError(f"{relative!r} is not the path of a log in the session")
+    base = os.path.realpath(session_dir)
+    path = os.path.join(base, relative)
+    if ".." in relative.split("/") or os.path.commonpath([base, os.path.realpath(path)]) != base:
+        raise CorruptedSessionError(f"the path of a log, {relative!r}, leads out of the session")
+    return Path(path)

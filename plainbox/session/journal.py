@@ -1,0 +1,480 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The journal of a session: an append-only, checksummed, chained log in generations.
+
+``journal-000001.pbj`` and so on; the file with the highest number is current. :class:`JournalReader` is for anybody,
+:class:`JournalWriter` for the one owner of the session's lock.
+
+What must stay true:
+
+* One record in flight: the next one is written only after the sync of the last one. So a torn tail holds nothing
+  that was acknowledged. For the same reason a note never shares a sync with a change as a line of its own; it
+  travels inside the change.
+* After a failed sync nobody knows what is on disk, and a second sync of the same descriptor may succeed without
+  having written anything. So it is never asked again: the proven beginning of the file is read back and becomes,
+  with the change in hand, the next generation.
+* An error before the record is durable leaves the file as it was, as far as the system lets us; the next append
+  makes sure of it before it writes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from typing import Final
+
+from plainbox import __version__
+from plainbox.errors import CorruptedSessionError, StorageError, StorageFailedError, StorageFullError
+from plainbox.session.codec import MAX_PAYLOAD_BYTES, JsonObject, encode_body, frame_body
+from plainbox.session.files import FULL_ERRORS, FileOps
+from plainbox.session.generation import (
+    LineEnd,
+    generation_name,
+    generations,
+    identity_of,
+    read_generation,
+    write_lines,
+)
+from plainbox.session.hint import HINT_NAME, Hint, write_hint
+from plainbox.session.journal_reader import JournalReader, Position
+from plainbox.session.scan import SCHEMA, Content, counts_of, digest_of, scan
+from plainbox.session.tree import Tree, fold, slices
+
+__all__ = ["JournalReader", "JournalWriter", "Position"]
+
+_log = logging.getLogger(__name__)
+
+_COMPACT_BYTES: Final = 8 * 1024 * 1024
+_COMPACT_RATIO: Final = 4
+_CLOCK_JUMP_S: Final = 60.0
+
+
+class JournalWriter:
+    """Appends to the journal of one session. The caller holds the lock and calls from one thread at a time.
+
+    ``environment`` and ``why`` go into the ``open`` records, ``created`` is when the session was. After a
+    :class:`StorageFailedError` every later call raises one.
+    """
+
+    def __init__(
+        self,
+        location: str,
+        files: FileOps,
+        *,
+        created: float,
+        environment: JsonObject | None = None,
+        why: str | None = None,
+    ) -> None:
+        self._fd: int | None = None
+        self._hint_fd: int | None = None
+        self._directory = -1
+        self._location = location
+        self._files = files
+        self._created = created
+        self._environment = environment or {}
+        self._why = why
+        self._head: JsonObject = {}
+        self._generation = 0
+        self._end = LineEnd()
+        self._number = 0
+        self._inode = (0, 0)
+        #: Bytes may stand behind the last acknowledged record.
+        self._tail_unknown = False
+        #: A sync of the current file failed; nothing may be added to it any more.
+        self._abandoned = False
+        self._failure: str | None = None
+        self._notes: list[JsonObject] = []
+        self._clock: tuple[float, float] | None = None
+        self._directory = files.open_directory(location)
+
+    # What the storage calls
+
+    def open(self, known: Position | None = None) -> None:
+        """Continue the current generation, its torn tail cut off; without one, be ready to make the first.
+
+        ``known`` is what an earlier reading proved; it saves reading again when the file has not changed since.
+        After an error the writer is of no use; closing it is all that is left.
+        """
+        self._drop_leftovers()
+        if known is None or not self._is_current(known):
+            known = JournalReader(self._directory, self._location, alone=True).position()
+        if known is None:
+            return
+        self._files.reach("open.journal")
+        fd = self._files.open(generation_name(known.generation), os.O_RDWR, dir_fd=self._directory)
+        self._adopt(fd, known.generation, known.head, LineEnd(known.size_bytes, known.seq, known.sum))
+        self._number = known.number
+        if known.torn or known.unterminated:
+            self._cut(fd, unterminated=known.unterminated)
+        self._commit(self._open_record("resume"))
+        if self._end.size_bytes > _COMPACT_BYTES:
+            self._compact_if_worth_it()
+
+    def append(self, change: JsonObject) -> None:
+        """Make one change durable: one write and one sync. Without a journal it becomes the first generation.
+
+        :raises StorageFullError: no space; the file ends where it did, and the writer can be used again.
+        :raises StorageFailedError: the medium failed, also for a new file, or somebody else wrote to the journal.
+        :raises ValueError: the change cannot be stored; nothing was written.
+        """
+        self._check_usable()
+        record = {**change, "t": "ck", "n": self._number + 1, **self._tell_time()}
+        if self._notes:
+            record["notes"] = list(self._notes)
+        self._commit(record)
+        self._notes.clear()
+
+    def replace(self, tree: Tree) -> None:
+        """Make the whole state durable as a new generation, counted as a checkpoint; errors as in :meth:`append`."""
+        self._check_usable()
+        self._tell_time()
+        self._start_generation(tree, self._number + 1, "full")
+
+    def compact(self) -> None:
+        """Write the state as a new generation without counting it as a checkpoint."""
+        self._check_usable()
+        if self._generation:
+            self._start_generation(self._read_back(), self._number, "compact")
+
+    def note(self, kind: str, data: JsonObject, *, now: bool = False) -> None:
+        """Put a remark into the journal, with the next change or, on request, at once."""
+        self._check_usable()
+        remark: JsonObject = {"kind": kind, "data": data, **_clock_fields()}
+        encode_body(remark)  # refused here, not when it is too late to tell whose it was
+        if now and self._generation:
+            self._commit({**remark, "t": "note"})
+        else:
+            self._notes.append(remark)
+
+    def close(self) -> None:
+        """Mark the clean end, drop the generations that the current one replaced, and close the files.
+
+        Everything was durable before, so trouble here is logged and nothing more; the next writer cleans up.
+        """
+        try:
+            if self._fd is not None and self._failure is None and not self._abandoned:
+                for remark in self._notes:
+                    self._append({**remark, "t": "note"})
+                self._append({"t": "close", "why": "end", **_clock_fields()})
+                self._drop_old_generations()
+        except OSError as error:
+            _log.warning("The journal of %s has no clean end: %s", self._location, error)
+        finally:
+            self._notes.clear()
+            self._close_files()
+
+    def abandon(self) -> None:
+        """Close the files and leave the journal as it is."""
+        self._close_files()
+
+    # One record
+
+    def _commit(self, record: JsonObject) -> None:
+        """Append a record durably; when that file cannot be trusted with it, carry on in the next generation."""
+        if self._fd is None or self._abandoned:
+            self._carry_on(record)
+            return
+        try:
+            self._append(record)
+        except StorageError:
+            raise
+        except OSError as error:
+            self._abandoned = True
+            failure: JsonObject = {"gen": self._generation, "errno": error.errno}
+            self._notes.append({"kind": "sync-failed", "data": failure, **_clock_fields()})
+            self._carry_on(record)
+
+    def _append(self, record: JsonObject) -> None:
+        """Append a record durably or raise; an :class:`OSError` that is no storage error means: do not go on here."""
+        body = encode_body(record)
+        if len(body) > MAX_PAYLOAD_BYTES:
+            self._carry_on(record)
+            return
+        assert self._fd is not None
+        line, line_sum = frame_body(self._end.seq + 1, self._end.sum, body)
+        self._check_untouched(self._fd)
+        self._write(self._fd, line)
+        self._files.reach("append.sync")
+        self._files.fdatasync(self._fd)
+        self._tail_unknown = False
+        self._end = LineEnd(self._end.size_bytes + len(line), self._end.seq + 1, line_sum)
+        self._number = record.get("n", self._number)
+        self._update_hint()
+
+    def _write(self, fd: int, line: bytes) -> None:
+        for last_try in (False, True):
+            try:
+                if self._tail_unknown:
+                    self._files.reach("append.truncate")
+                    self._files.ftruncate(fd, self._end.size_bytes)
+                self._tail_unknown = True
+                self._files.reach("append.write")
+                self._files.write_all(fd, line, self._end.size_bytes)
+            except OSError as error:
+                if error.errno not in FULL_ERRORS:
+                    raise
+                if last_try:
+                    self._restore_size(fd)
+                    raise self._full(error) from error
+            else:
+                return
+
+    def _restore_size(self, fd: int) -> None:
+        with contextlib.suppress(OSError):  # otherwise the next append tries again before it writes
+            self._files.reach("append.truncate")
+            self._files.ftruncate(fd, self._end.size_bytes)
+            self._tail_unknown = False
+
+    def _check_untouched(self, fd: int) -> None:
+        """Raise :class:`StorageFailedError` when the file is not as this writer left it."""
+        size = os.fstat(fd).st_size
+        expected = self._end.size_bytes
+        try:
+            named = os.stat(generation_name(self._generation), dir_fd=self._directory, follow_symlinks=False)
+            same_file = (named.st_dev, named.st_ino) == self._inode
+        except FileNotFoundError:
+            same_file = False
+        if not same_file or size < expected or (size > expected and not self._tail_unknown):
+            self._failure = f"somebody else changed the journal of {self._location}"
+            raise StorageFailedError(self._failure)
+
+    def _cut(self, fd: int, *, unterminated: bool) -> None:
+        try:
+            self._files.reach("open.cut")
+            self._files.ftruncate(fd, self._end.size_bytes)
+            if unterminated:
+                self._files.write_all(fd, b"\n", self._end.size_bytes)
+            self._files.reach("open.sync")
+            self._files.fdatasync(fd)
+        except OSError as error:
+            raise self._full(error) if error.errno in FULL_ERRORS else self._poison(error) from error
+        if unterminated:
+            self._end = LineEnd(self._end.size_bytes + 1, self._end.seq, self._end.sum)
+
+    # A generation
+
+    def _carry_on(self, record: JsonObject) -> None:
+        """Fold the record into what is proven on disk and write that as the next generation."""
+        tree = self._read_back() if self._generation else Tree()
+        if record["t"] == "ck":
+            fold(tree, record)
+        elif record["t"] == "note":
+            self._notes.append(record)
+        why = "recover" if self._abandoned else "full"
+        self._start_generation(tree, record.get("n", self._number), why)
+
+    def _read_back(self) -> Tree:
+        """Return the state that the acknowledged part of the current file proves; it must be exactly what we wrote."""
+        content = Content(tree=Tree())
+        try:
+            data, identity = read_generation(self._directory, self._generation)
+            if identity[:2] != self._inode:
+                raise CorruptedSessionError("it is another file")
+            scan(data[: self._end.size_bytes], content, generation_name(self._generation))
+            if (content.seq, content.sum) != (self._end.seq, self._end.sum):
+                raise CorruptedSessionError("acknowledged records are missing")
+        except CorruptedSessionError as error:
+            self._failure = f"the journal of {self._location} cannot be read back: {error}"
+            raise StorageFailedError(self._failure) from error
+        except OSError as error:
+            raise self._poison(error) from error
+        assert content.tree is not None
+        return content.tree
+
+    def _start_generation(self, tree: Tree, number: int, why: str) -> None:
+        """Write the state as the next generation, complete before it gets its name, and continue there."""
+        generation = self._generation + 1
+        name = generation_name(generation)
+        temporary = name + ".tmp"
+        head = self._next_head(generation)
+        records = self._generation_records(head, tree, number, why if self._generation else "create")
+        fd: int | None = None
+        named = False
+        try:
+            self._files.reach("generation.create")
+            self._unlink_quietly(temporary)
+            fd = self._files.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, dir_fd=self._directory)
+            self._files.reach("generation.write")
+            end = write_lines(self._files, fd, records)
+            self._files.reach("generation.sync")
+            self._files.fdatasync(fd)
+            self._files.reach("generation.rename")
+            self._files.rename(temporary, name, dir_fd=self._directory)
+            named = True
+            self._files.reach("generation.sync-directory")
+            self._files.fsync(self._directory)
+        except ValueError:
+            self._discard(fd, temporary)
+            raise
+        except OSError as error:
+            self._discard(fd, None if named else temporary)
+            if error.errno in FULL_ERRORS and not named:
+                raise self._full(error) from error
+            raise self._poison(error) from error
+        except BaseException:
+            # Whether the new file has its name is not known here, so the old one must not grow any more.
+            self._failure = f"writing a new generation of {self._location} was interrupted"
+            if fd is not None:
+                os.close(fd)
+            raise
+        self._adopt(fd, generation, head, end)
+        self._number = number
+        self._notes.clear()
+        self._update_hint()
+
+    def _next_head(self, generation: int) -> JsonObject:
+        parent = {"gen": self._generation, "seq": self._end.seq, "sum": self._end.sum}
+        # What a later version has put into the head stays there.
+        return {
+            "opt": [],
+            "uuid": uuid.uuid4().hex,
+            "created": self._created,
+            **self._head,
+            "t": "head",
+            "schema": SCHEMA,
+            "req": [],
+            "id": os.path.basename(self._location).removesuffix(".session"),
+            "gen": generation,
+            "base": True,
+            "parent": parent if self._generation else None,
+            "at": round(time.time(), 6),
+            "by": f"plainbox {__version__}",
+        }
+
+    def _generation_records(self, head: JsonObject, tree: Tree, number: int, why: str) -> Iterator[JsonObject]:
+        yield head
+        yield from slices(tree)
+        yield {
+            "t": "full-end",
+            "n": number,
+            "counts": counts_of(tree),
+            "digest": digest_of(tree),
+            **_clock_fields(),
+        }
+        yield self._open_record(why)
+        for remark in self._notes:
+            yield {**remark, "t": "note"}
+
+    def _compact_if_worth_it(self) -> None:
+        tree = self._read_back()
+        if self._end.size_bytes > _COMPACT_RATIO * len(tree.as_bytes()):
+            with contextlib.suppress(StorageFullError):  # the longer journal is as good as the shorter one
+                self._start_generation(tree, self._number, "compact")
+
+    def _drop_old_generations(self) -> None:
+        for generation in generations(self._directory):
+            if generation < self._generation:
+                self._files.reach("close.unlink")
+                self._unlink_quietly(generation_name(generation))
+
+    def _drop_leftovers(self) -> None:
+        """Delete what writers that are dead now did not finish; the lock is ours, so nobody else is at it."""
+        for name in os.listdir(self._directory):
+            if name.endswith(".pbj.tmp"):
+                self._unlink_quietly(name)
+
+    # Records that are not the caller's
+
+    def _open_record(self, why: str) -> JsonObject:
+        return {
+            "t": "open",
+            "pid": os.getpid(),
+            "env": self._environment,
+            "why": self._why or why,
+            "from": SCHEMA,
+            **_clock_fields(),
+        }
+
+    def _tell_time(self) -> JsonObject:
+        """Return the clock fields of a checkpoint, and note when the wall clock has jumped since the last one."""
+        fields = _clock_fields()
+        wall, monotonic_s = fields["w"], fields["m"] / 1e6
+        if self._clock is not None:
+            jump_s = (wall - self._clock[0]) - (monotonic_s - self._clock[1])
+            if abs(jump_s) > _CLOCK_JUMP_S:
+                self._notes.append({"kind": "clock-jump", "data": {"by_s": round(jump_s, 3)}, **fields})
+        self._clock = wall, monotonic_s
+        return fields
+
+    # Files and failures
+
+    def _is_current(self, known: Position) -> bool:
+        current = generations(self._directory)
+        if not current or current[-1] != known.generation:
+            return False
+        stat = os.stat(generation_name(known.generation), dir_fd=self._directory, follow_symlinks=False)
+        return identity_of(stat) == known.identity
+
+    def _adopt(self, fd: int, generation: int, head: JsonObject, end: LineEnd) -> None:
+        """Make ``fd`` the file that is written to."""
+        old, self._fd = self._fd, fd
+        stat = os.fstat(fd)
+        self._inode = (stat.st_dev, stat.st_ino)
+        self._generation, self._head, self._end = generation, head, end
+        self._tail_unknown = self._abandoned = False
+        if old is not None:
+            self._close_quietly(old)
+
+    def _update_hint(self) -> None:
+        if not self._files.durable:
+            return
+        with contextlib.suppress(OSError):  # a hint that lags behind means nothing, and the record is safe
+            self._files.reach("append.hint")
+            if self._hint_fd is None:
+                self._hint_fd = self._files.open(HINT_NAME, os.O_RDWR | os.O_CREAT, dir_fd=self._directory)
+            hint = Hint(self._head["uuid"], self._generation, self._end.seq, self._end.sum, self._end.size_bytes)
+            write_hint(self._files, self._hint_fd, hint)
+
+    def _check_usable(self) -> None:
+        if self._failure is not None:
+            raise StorageFailedError(self._failure)
+
+    def _poison(self, error: OSError) -> StorageFailedError:
+        message = f"the storage of the session {self._location} failed"
+        self._failure = f"{message} before: {os.strerror(error.errno or errno.EIO)}"
+        return StorageFailedError(message, errno=error.errno, hint="look at the medium and the kernel's messages")
+
+    def _full(self, error: OSError) -> StorageFullError:
+        if not any(remark["kind"] == "storage-full" for remark in self._notes):
+            self._notes.append({"kind": "storage-full", "data": {"errno": error.errno}, **_clock_fields()})
+        return StorageFullError(
+            f"the session {self._location} cannot grow",
+            errno=error.errno,
+            hint="make room on its file system; everything that was acknowledged is kept",
+        )
+
+    def _discard(self, fd: int | None, temporary: str | None) -> None:
+        if fd is not None:
+            self._close_quietly(fd)
+            if temporary is not None:
+                self._unlink_quietly(temporary)
+
+    def _unlink_quietly(self, name: str) -> None:
+        with contextlib.suppress(OSError):  # nothing reads it, and the next writer tries again
+            self._files.unlink(name, dir_fd=self._directory)
+
+    def _close_quietly(self, fd: int) -> None:
+        with contextlib.suppress(OSError):  # what matters was synced; an error here cannot be acted upon
+            self._files.close(fd)
+
+    def _close_files(self) -> None:
+        for fd in self._take_descriptors():
+            self._close_quietly(fd)
+
+    def _take_descriptors(self) -> list[int]:
+        open_now = [fd for fd in (self._fd, self._hint_fd, self._directory) if fd is not None and fd >= 0]
+        self._fd = self._hint_fd = None
+        self._directory = -1
+        return open_now
+
+    def __del__(self) -> None:
+        for fd in self._take_descriptors():
+            os.close(fd)
+
+
+def _clock_fields() -> JsonObject:
+    return {"w": round(time.time(), 6), "m": time.monotonic_ns() // 1000}

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads the journal of a session, beside a writer or without one.
+
+Needs no lock, opens nothing for writing and makes no file, so it works on read-only media and for anybody who may
+read the directory. What it returns was acknowledged or is in flight, never a mixture.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Final
+
+import attrs
+
+from plainbox.errors import CorruptedSessionError
+from plainbox.session.codec import JsonObject
+from plainbox.session.generation import FileIdentity, generation_name, generations, read_generation
+from plainbox.session.hint import Hint, read_hint
+from plainbox.session.scan import Content, scan
+from plainbox.session.tree import Tree
+
+__all__ = ["JournalReader", "Position"]
+
+_ATTEMPTS: Final = 4
+_PAUSE_S: Final = 0.010
+
+
+@attrs.frozen
+class Position:
+    """Where the current generation ends, and how its file looked when that was proven."""
+
+    generation: int
+    head: JsonObject
+    seq: int
+    sum: str
+    size_bytes: int
+    number: int
+    unterminated: bool
+    torn: bool
+    last_change: float | None
+    identity: FileIdentity
+
+
+class JournalReader:
+    """Reads the current generation in the open ``directory``; ``location`` names it in messages.
+
+    ``alone`` says that the caller holds the lock, so that nobody can be in the middle of a write.
+    All methods raise :class:`CorruptedSessionError` for what cannot be trusted and
+    :class:`~plainbox.errors.IncompatibleSessionError` for what a later version wrote.
+    """
+
+    def __init__(self, directory: int, location: str, *, alone: bool = False) -> None:
+        self._directory = directory
+        self._location = location
+        self._attempts = 1 if alone else _ATTEMPTS
+
+    def load(self) -> tuple[Position, Tree] | None:
+        """Return the state of the session, or ``None`` when it never had a checkpoint."""
+        found = self._read(lambda: Content(tree=Tree()))
+        if found is None:
+            return None
+        position, content = found
+        assert content.tree is not None
+        return position, content.tree
+
+    def position(self) -> Position | None:
+        """Return where the journal ends, every record verified, or ``None`` when there is no journal yet."""
+        found = self._read(Content)
+        return None if found is None else found[0]
+
+    def records(self) -> list[JsonObject]:
+        """Return the payloads of the current generation, the dump included; none when there is no journal yet."""
+        found = self._read(lambda: Content(records=[]))
+        return [] if found is None else found[1].records or []
+
+    def _read(self, make: Callable[[], Content]) -> tuple[Position, Content] | None:
+        attempt = 0
+        while True:
+            attempt += 1
+            # The hint first: whatever a writer appends afterwards can only be more than it claims.
+            hint = read_hint(self._directory)
+            known = generations(self._directory)
+            if not known:
+                self._explain_absence(hint)
+                return None
+            generation = known[-1]
+            try:
+                data, identity = read_generation(self._directory, generation)
+            except FileNotFoundError:
+                if attempt < self._attempts:
+                    continue  # a newer generation took its place between the two calls
+                raise
+            content = make()
+            scan(data, content, os.path.join(self._location, generation_name(generation)))
+            if content.torn and attempt < self._attempts:
+                time.sleep(_PAUSE_S)  # perhaps a record on its way
+                continue
+            self._check_hint(hint, generation, content)
+            return _position(generation, content, identity), content
+
+    def _explain_absence(self, hint: Hint | None) -> None:
+        if hint is not None:
+            raise CorruptedSessionError(
+                f"{self._location} has lost its journal: generation {hint.generation} was acknowledged",
+                kind="lost-tail",
+            )
+        if "session" in os.listdir(self._directory):
+            raise CorruptedSessionError(f"{self._location} is not a Plainbox session: another program wrote it")
+
+    def _check_hint(self, hint: Hint | None, generation: int, content: Content) -> None:
+        if hint is None or hint.uuid != content.head["uuid"]:
+            return
+        claimed, proven = (hint.generation, hint.seq), (generation, content.seq)
+        if claimed > proven:
+            raise CorruptedSessionError(
+                f"{self._location} has lost its end: record {hint.seq} of generation {hint.generation} was "
+                f"acknowledged, record {content.seq} of generation {generation} is the last one that is there",
+                kind="lost-tail",
+                offset=content.size_bytes,
+                seq=content.seq + 1,
+            )
+        if claimed == proven and hint.sum != content.sum:
+            raise CorruptedSessionError(
+                f"{self._location} is damaged: record {hint.seq} is not the one that was acknowledged",
+                kind="damaged",
+                offset=content.size_bytes,
+                seq=content.seq,
+            )
+
+
+def _position(generation: int, content: Content, identity: FileIdentity) -> Position:
+    return Position(
+        generation=generation,
+        head=content.head,
+        seq=content.seq,
+        sum=content.sum,
+        size_bytes=content.size_bytes,
+        number=content.number,
+        unterminated=content.unterminated,
+        torn=content.torn,
+        last_change=content.last_change,
+        identity=identity,
+    )

@@ -1,0 +1,404 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one attempt at a job came to: an immutable value that is stored, restored and reported.
+
+The runner builds results with :class:`JobResultBuilder`, the session keeps them, exporters read them. A result is
+the mapping of what is known about the attempt: a key without a value is not there, two results are equal when their
+mappings are, and a result without any key is *hollow* and stands for a job that did not run. The output of the
+attempt is either part of the result (:class:`MemoryJobResult`) or in a log file that it refers to
+(:class:`DiskJobResult`); a log is read as a stream, and only the two properties that return it as one text hold all
+of it in memory.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import collections
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple, Self, TypeAlias
+
+from plainbox.errors import CorruptedSessionError
+from plainbox.session import textual
+from plainbox.session.outcome import OUTCOME_METADATA_MAP, Outcome, OutcomeMetadata
+
+__all__ = [
+    "OUTCOME_METADATA_MAP",
+    "DiskJobResult",
+    "IOLogRecord",
+    "JobResult",
+    "JobResultBuilder",
+    "JsonValue",
+    "MemoryJobResult",
+    "Outcome",
+    "OutcomeMetadata",
+    "restore_result",
+]
+
+JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, JsonValue] | None"
+
+STREAMS = ("stdout", "stderr", "note")
+
+
+class IOLogRecord(NamedTuple):
+    """A piece of output: seconds since the piece before it, the stream it came from, its bytes."""
+
+    delay: float
+    stream_name: str
+    data: bytes
+
+
+#: Type of the keys that have one; further keys are kept as they are.
+_TYPES: Mapping[str, type | tuple[type, ...]] = {
+    "outcome": str,
+    "comments": str,
+    "execution_duration": (int, float),
+    "return_code": int,
+    "skip_reason": Mapping,
+    "attempt": int,
+    "start_time": (int, float),
+    "boot_id": str,
+    "origin": str,
+    "log": Mapping,
+    "io_log": (list, tuple),
+    "io_log_filename": (str, os.PathLike),
+}
+_LOG_ON_DISK = frozenset({"log", "io_log_filename"})
+
+
+class JobResult:
+    """What both kinds of results have in common.
+
+    Keys: ``outcome`` (one of :class:`Outcome`), ``execution_duration`` and ``start_time`` (seconds), ``comments``,
+    ``return_code`` (negative: ended by that signal), ``skip_reason``, ``attempt`` (counted from 1), ``boot_id``,
+    ``origin`` (``run``, ``resume``, ``operator`` or ``salvage``), and the log of the respective kind. An unknown
+    outcome or a number that is not finite is a :class:`ValueError`, a value of a wrong type a :class:`TypeError`.
+    """
+
+    __slots__ = ("_data",)
+
+    _foreign_keys: frozenset[str] = frozenset()
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        kept: dict[str, Any] = {}
+        for key, value in data.items():
+            if value is None or value == []:
+                continue
+            wanted = _TYPES.get(key)
+            if wanted is not None:
+                _check(key, value, wanted)
+            kept[key] = _frozen(value)
+        foreign = self._foreign_keys & kept.keys()
+        if foreign:
+            raise ValueError(f"{type(self).__name__} has no {min(foreign)!r}")
+        self._data = kept
+
+    # -- identity
+
+    def __eq__(self, other: object) -> bool:
+        return self._data == other._data if isinstance(other, JobResult) else NotImplemented
+
+    def __hash__(self) -> int:
+        get = self._data.get
+        return hash((get("outcome"), get("attempt"), get("return_code"), get("execution_duration")))
+
+    def __repr__(self) -> str:
+        shown = {key: value for key, value in self._data.items() if key != "io_log"}
+        return f"{type(self).__name__}({shown!r})"
+
+    @property
+    def is_hollow(self) -> bool:
+        """Whether nothing is known: the job did not run."""
+        return not self._data
+
+    def as_dict(self) -> dict[str, JsonValue]:
+        """Return what is stored: plain JSON values, accepted by :func:`restore_result`."""
+        return {key: _thawed(value) for key, value in self._data.items()}
+
+    def with_attempt(self, attempt: int) -> Self:
+        """Return the same result as that of another attempt."""
+        other = object.__new__(type(self))
+        other._data = {**self._data, "attempt": attempt}
+        return other
+
+    def get_builder(self, **changes: Any) -> JobResultBuilder:
+        """Return a builder that makes this result again, with ``changes``."""
+        return JobResultBuilder(**{**self._data, **changes})
+
+    # -- what is known
+
+    @property
+    def outcome(self) -> str | None:
+        return self._data.get("outcome")
+
+    @property
+    def metadata(self) -> OutcomeMetadata:
+        """How to show the outcome."""
+        return OUTCOME_METADATA_MAP[self._data.get("outcome")]
+
+    @property
+    def comments(self) -> str | None:
+        """What was said about the attempt, without terminal control sequences."""
+        comments = self._data.get("comments")
+        return None if comments is None else textual.without_escapes(comments)
+
+    @property
+    def execution_duration(self) -> float | None:
+        return self._data.get("execution_duration")
+
+    @property
+    def return_code(self) -> int | None:
+        return self._data.get("return_code")
+
+    @property
+    def skip_reason(self) -> Mapping[str, Any] | None:
+        """Why the job could not start: ids of dependencies and manifest entries, texts of resource expressions."""
+        return self._data.get("skip_reason")
+
+    @property
+    def attempt(self) -> int | None:
+        return self._data.get("attempt")
+
+    @property
+    def start_time(self) -> float | None:
+        return self._data.get("start_time")
+
+    @property
+    def boot_id(self) -> str | None:
+        return self._data.get("boot_id")
+
+    @property
+    def origin(self) -> str | None:
+        return self._data.get("origin")
+
+    def get(self, key: str) -> Any:
+        """Return what is known under a key, also one that has no property; ``None`` when it is not there."""
+        return self._data.get(key)
+
+    # -- output
+
+    def get_io_log(self) -> Iterator[IOLogRecord]:
+        """Yield the output in the order in which it came; notes about the log itself have the stream ``note``."""
+        raise NotImplementedError
+
+    def iter_output(self, stream: str = "stdout") -> Iterator[bytes]:
+        """Yield the pieces of one stream, exactly as the job wrote them."""
+        return (record.data for record in self.get_io_log() if record.stream_name == stream)
+
+    @property
+    def io_log_as_flat_text(self) -> str:
+        """Both streams as one text for people: bad UTF-8 replaced, control characters removed."""
+        return "".join(textual.flat_pieces(self._output()))
+
+    @property
+    def io_log_as_text_attachment(self) -> str:
+        """Standard output as the document that it is, or the empty text when it is not UTF-8."""
+        try:
+            return b"".join(self.iter_output("stdout")).decode()
+        except UnicodeDecodeError:
+            return ""
+
+    def tail_text(self, limit_chars: int) -> str:
+        """Return at most the last ``limit_chars`` characters of the flat text, in memory bounded by them."""
+        if limit_chars <= 0:
+            return ""
+        # No character has more than four bytes; one that the cut has left without its start is dropped.
+        limit_bytes = 4 * limit_chars + 3
+        kept: collections.deque[tuple[str, bytes]] = collections.deque()
+        size = total = 0
+        for stream, data in self._output():
+            total += len(data)
+            data = data[-limit_bytes:]
+            kept.append((stream, data))
+            size += len(data)
+            while size - len(kept[0][1]) >= limit_bytes:
+                size -= len(kept.popleft()[1])
+        return "".join(textual.flat_pieces(kept, begins_inside=size < total))[-limit_chars:]
+
+    def _output(self) -> Iterator[tuple[str, bytes]]:
+        return ((item.stream_name, item.data) for item in self.get_io_log() if item.stream_name != "note")
+
+
+class MemoryJobResult(JobResult):
+    """A result that holds its output: ``io_log`` is a sequence of (delay, stream, bytes).
+
+    The bytes may also be given as they are stored, in base64.
+    """
+
+    __slots__ = ()
+
+    _foreign_keys = _LOG_ON_DISK
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        super().__init__(data)
+        log = self._data.get("io_log")
+        if log:
+            self._data["io_log"] = tuple(_record(item) for item in log)
+        elif log is not None:
+            del self._data["io_log"]
+
+    def get_io_log(self) -> Iterator[IOLogRecord]:
+        return iter(self._data.get("io_log", ()))
+
+
+class DiskJobResult(JobResult):
+    """A result whose output is in a file of the session.
+
+    ``log`` is the reference that the writer of the log returned, its path relative to ``session_dir``;
+    ``io_log_filename`` is the path alone. A path that leads out of the session directory raises
+    :class:`CorruptedSessionError`; reading a log that is gone raises :class:`BrokenReferenceToExternalFile`.
+    """
+
+    __slots__ = ("_session_dir",)
+
+    _foreign_keys = frozenset({"io_log"})
+
+    def __init__(self, data: Mapping[str, Any], session_dir: str | os.PathLike[str] | None = None) -> None:
+        super().__init__(data)
+        self._session_dir = None if session_dir is None else os.fspath(session_dir)
+        if "io_log_filename" in self._data:
+            self._data["io_log_filename"] = os.fspath(self._data["io_log_filename"])
+        if {"log", "io_log_filename"} <= self._data.keys():
+            raise ValueError("a result has one log: either 'log' or 'io_log_filename'")
+        _ = self.io_log_filename
+
+    def with_attempt(self, attempt: int) -> Self:
+        other = super().with_attempt(attempt)
+        other._session_dir = self._session_dir
+        return other
+
+    @property
+    def io_log_filename(self) -> str | None:
+        """Path of the log, below the session directory when that is known."""
+        written = self._data.get("io_log_filename")
+        if written is None:
+            log = self._data.get("log")
+            if log is None:
+                return None
+            written = log.get("path")
+            if not isinstance(written, str):
+                raise CorruptedSessionError("the reference to a log has no path")
+        return _confined(written, self._session_dir)
+
+    def get_io_log(self) -> Iterator[IOLogRecord]:
+        filename = self.io_log_filename
+        if filename is None:
+            return
+        from plainbox.session.iolog import read_frames, resolve_log_path
+
+        path = Path(filename)
+        if self._session_dir is not None:
+            # Only now it is known whether a link on the way leads out of the session.
+            path = resolve_log_path(self._session_dir, os.path.relpath(filename, self._session_dir))
+        for frame in read_frames(path):
+            yield IOLogRecord(frame.delay_us / 1e6, frame.stream, frame.data)
+
+
+class JobResultBuilder:
+    """A result in the making: attributes are set as they become known, :meth:`get_result` makes the value."""
+
+    def __init__(self, **known: Any) -> None:
+        self.outcome: str | None = None
+        self.execution_duration: float | None = None
+        self.comments: str | None = None
+        self.return_code: int | None = None
+        self.skip_reason: Mapping[str, Any] | None = None
+        self.start_time: float | None = None
+        self.boot_id: str | None = None
+        self.origin: str | None = None
+        self.io_log: Iterable[Any] | None = None
+        self.log: Mapping[str, Any] | None = None
+        self.io_log_filename: str | None = None
+        for key, value in known.items():
+            setattr(self, key, value)
+
+    def add_comment(self, comment: str) -> None:
+        """Add a line to what is said about the attempt."""
+        self.comments = f"{self.comments}\n{comment}" if self.comments else comment
+
+    def get_result(self, session_dir: str | os.PathLike[str] | None = None) -> JobResult:
+        """Return the result, of the kind that its log asks for; two logs raise :class:`ValueError`."""
+        data = {key: value for key, value in vars(self).items() if value is not None}
+        if "io_log" in data:
+            data["io_log"] = list(data["io_log"])
+        return restore_result(data, session_dir)
+
+
+def restore_result(data: Mapping[str, Any], session_dir: str | os.PathLike[str] | None = None) -> JobResult:
+    """Return the result that :meth:`JobResult.as_dict` has described."""
+    if _LOG_ON_DISK & data.keys():
+        if data.get("io_log"):
+            raise ValueError("the log of a result is either in memory or on the disk")
+        return DiskJobResult(data, session_dir)
+    return MemoryJobResult(data)
+
+
+def _check(key: str, value: Any, wanted: type | tuple[type, ...]) -> None:
+    if not isinstance(value, wanted) or isinstance(value, bool):
+        raise TypeError(f"the {key!r} of a result cannot be {value!r}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"the {key!r} of a result cannot be {value!r}")
+    if key == "outcome" and value not in OUTCOME_METADATA_MAP:
+        raise ValueError(f"unknown outcome: {value!r}")
+    if key == "attempt" and isinstance(value, int) and value < 1:
+        raise ValueError(f"attempts are counted from 1, not {value!r}")
+
+
+def _record(item: Any) -> IOLogRecord:
+    """Return a checked record from a triple, its bytes as they are or in base64."""
+    try:
+        delay, stream, data = item
+    except (TypeError, ValueError):
+        raise ValueError("a record of a log is (delay, stream, bytes)") from None
+    if isinstance(data, str):
+        try:
+            data = base64.b64decode(data, validate=True)
+        except (binascii.Error, ValueError):
+            raise ValueError("a record of a log is not base64") from None
+    if not isinstance(data, bytes) or not isinstance(delay, (int, float)) or isinstance(delay, bool):
+        raise TypeError("a record of a log is (delay, stream, bytes)")
+    if not math.isfinite(delay) or delay < 0:
+        raise ValueError(f"a record of a log cannot come {delay!r} s after the one before it")
+    if stream not in STREAMS:
+        raise ValueError(f"unknown stream: {stream!r}")
+    return IOLogRecord(delay, stream, data)
+
+
+def _confined(written: str, session_dir: str | None) -> str:
+    """Return the path of a log, refusing one that is not below the session directory."""
+    inside = ".." not in written.split("/")
+    if inside and session_dir is not None:
+        if not written.startswith("/"):
+            return os.path.join(session_dir, written)
+        inside = written.startswith(session_dir.rstrip("/") + "/")
+    if not inside:
+        raise CorruptedSessionError(f"a log outside of the session: {written!r}")
+    return written
+
+
+def _frozen(value: Any) -> Any:
+    """Return a value that nobody can change, so that the result cannot change with it."""
+    kind = type(value)
+    if kind is str or kind is int or kind is float or isinstance(value, bytes):
+        return value
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, Mapping):
+        return MappingProxyType({key: _frozen(item) for key, item in value.items()})
+    if isinstance(value, (list, tuple)) and not isinstance(value, IOLogRecord):
+        return tuple(_frozen(item) for item in value)
+    return value
+
+
+def _thawed(value: Any) -> JsonValue:
+    if isinstance(value, Mapping):
+        return {key: _thawed(item) for key, item in value.items()}
+    if isinstance(value, tuple):
+        return [_thawed(item) for item in value]
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode("ascii")
+    plain: JsonValue = value
+    return plain

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The output of jobs as text that can be shown: decoded piece by piece, without what would control a terminal."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterable, Iterator
+
+__all__ = ["flat_pieces", "lines", "without_escapes"]
+
+#: Everything that controls and does not lay out: tab, line feed, vertical tab and carriage return stay.
+_CONTROL = re.compile("[\x00-\x08\x0c\x0e-\x1f\x7f-\x9f]")
+
+#: ECMA-48 control sequences, operating system commands (titles, links) and two-character escapes.
+_ESCAPE = re.compile("\x1b(?:\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b]*(?:\x07|\x1b\\\\)|[@-Z\\\\-_])")
+
+_decoder = codecs.getincrementaldecoder("utf-8")
+
+
+def without_escapes(text: str) -> str:
+    """Return the text without terminal control sequences."""
+    return _ESCAPE.sub("", text) if "\x1b" in text else text
+
+
+def flat_pieces(output: Iterable[tuple[str, bytes]], *, begins_inside: bool = False) -> Iterator[str]:
+    """Yield the text of (stream, bytes) pieces, decoded as UTF-8 with replacement, control characters removed.
+
+    A character of one stream may be cut by pieces of the other: each stream has a decoder of its own. With
+    ``begins_inside`` a character without its start is left out at the beginning of each stream.
+    """
+    decoders: dict[str, codecs.IncrementalDecoder] = {}
+    for stream, data in output:
+        decoder = decoders.get(stream)
+        if decoder is None:
+            decoder = decoders[stream] = _decoder("replace")
+            if begins_inside:
+                data = _from_start_of_character(data)
+        text = decoder.decode(data)
+        if text:
+            yield _CONTROL.sub("", text)
+    for decoder in decoders.values():
+        yield _CONTROL.sub("", decoder.decode(b"", final=True))
+
+
+def lines(output: Iterable[bytes]) -> Iterator[str]:
+    """Yield the lines of a stream with their line ends, decoded as UTF-8 with replacement.
+
+    Only a line feed ends a line: a job may well print one of the many other characters that Unicode calls a line end.
+    """
+    decoder = _decoder("replace")
+    begun: list[str] = []
+    for data in output:
+        *ended, rest = decoder.decode(data).split("\n")
+        for part in ended:
+            yield "".join([*begun, part, "\n"])
+            begun = []
+        if rest:
+            begun.append(rest)
+    begun.append(decoder.decode(b"", final=True))
+    last = "".join(begun)
+    if last:
+        yield last
+
+
+def _from_start_of_character(data: bytes) -> bytes:
+    for index in range(min(3, len(data))):
+        if data[index] & 0xC0 != 0x80:
+            return data[index:]
+    return data[3:]

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The moment at which an execution must be over, on the monotonic clock."""
+
+from __future__ import annotations
+
+import time
+
+import attrs
+
+__all__ = ["Deadline"]
+
+
+@attrs.frozen
+class Deadline:
+    """``at_s`` is a reading of the monotonic clock; ``limit_s`` the limit it was made from, for messages."""
+
+    at_s: float
+    limit_s: float
+
+    @classmethod
+    def after(cls, limit_s: float) -> Deadline:
+        """Return the deadline ``limit_s`` seconds from now."""
+        return cls(time.monotonic() + limit_s, limit_s)
+
+    def or_earlier(self, other: Deadline | None) -> Deadline:
+        """Return the one of the two that comes first."""
+        return self if other is None or self.at_s <= other.at_s else other

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The processes of one job: whom it started, who is left, and how the rest is ended.
+
+The leader of a job has a session of its own. A process of the job either stays in that session or leaves it on purpose
+(a daemon). Since this process is a *child subreaper*, whoever loses its parent becomes our child, so that after the
+end of the leader every process of the job is a child of ours or descends from one.
+
+A child in our own session is somebody else's business: a process that was started here in the ordinary way. Of
+the others, a child that is no leader of a running job and is not older than this job belongs to it - unless another
+job runs that could have started it as well, in which case it is left to the one that ends last. A part of Plainbox
+that starts a child in a session of its own while jobs run would break this rule; it has to go through here.
+
+Looking is cheap as long as nobody is left: three system calls. Only a job that left somebody pays for more.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from plainbox.tasks.identity import ProcessIdentity, ProcessStat, read_stat, scan
+
+__all__ = ["Family", "become_subreaper", "spawning"]
+
+_log = logging.getLogger(__name__)
+
+PR_SET_CHILD_SUBREAPER = 36
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.002, 0.05
+
+# Leaders of the jobs that run now. Whoever looks for left processes holds the lock, so that it never meets a leader
+# that was started and is not yet listed.
+_leaders: dict[int, ProcessIdentity] = {}
+_lock = threading.RLock()
+_is_subreaper = False
+
+
+def become_subreaper() -> None:
+    """Make orphaned descendants children of this process. Once per process; without it only sessions are known."""
+    global _is_subreaper
+    if _is_subreaper:
+        return
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        _log.warning("Daemons left by jobs cannot be found: %s", os.strerror(ctypes.get_errno()))
+    _is_subreaper = True
+
+
+def _start_afresh() -> None:
+    """Forget what holds for the process that this one was forked from."""
+    global _lock, _is_subreaper
+    _leaders.clear()
+    _lock = threading.RLock()
+    _is_subreaper = False
+
+
+os.register_at_fork(after_in_child=_start_afresh)
+
+
+@contextmanager
+def spawning() -> Iterator[Callable[[subprocess.Popen[bytes]], Family]]:
+    """Start the leader of a job inside of this, and make its family by calling what is given."""
+    with _lock:
+        yield Family
+
+
+class Family:
+    """The leader of a job and all that came from it. Made inside of :func:`spawning`, given up by :meth:`forget`."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        """Raise :class:`ProcessLookupError` where /proc does not show processes."""
+        stat = read_stat(process.pid)
+        if stat is None:
+            raise ProcessLookupError("nothing is known about a process that was just started; is /proc mounted?")
+        self._process = process
+        self.leader = ProcessIdentity(process.pid, stat.process_group, stat.start_ticks)
+        _leaders[process.pid] = self.leader
+
+    def forget(self) -> None:
+        """Stop to count as a running job."""
+        with _lock:
+            _leaders.pop(self.leader.pid, None)
+
+    def anybody_left(self) -> bool:
+        """Tell whether a process of the job lives, the leader included; dead ones are collected on the way."""
+        if self._process.poll() is None:
+            return True
+        with suppress(ChildProcessError):
+            while os.waitpid(-self.leader.process_group, os.WNOHANG)[0] != 0:
+                pass
+        return self._group_exists() or self.collect()
+
+    def collect(self) -> bool:
+        """Collect the orphans of the job that are dead; tell whether others live."""
+        with _lock:
+            adopted = [stat for stat in map(read_stat, _children()) if stat is not None and self._owns(stat)]
+            for stat in adopted:
+                if stat.ended:
+                    with suppress(ChildProcessError):
+                        os.waitpid(stat.pid, os.WNOHANG)
+        return not all(stat.ended for stat in adopted)
+
+    def members(self) -> list[ProcessStat]:
+        """Return the living processes of the job, by a look at all processes of the machine."""
+        with _lock:
+            stats = {stat.pid: stat for stat in scan()}
+            todo = [stat.pid for stat in stats.values() if self._is_root(stat)]
+        children: dict[int, list[int]] = {}
+        for stat in stats.values():
+            children.setdefault(stat.parent, []).append(stat.pid)
+        found: set[int] = set()
+        while todo:
+            pid = todo.pop()
+            if pid not in found:
+                found.add(pid)
+                todo.extend(children.get(pid, ()))
+        return [stats[pid] for pid in sorted(found) if not stats[pid].ended]
+
+    def signal(self, number: signal.Signals) -> list[ProcessStat]:
+        """Send a signal to every living process of the job and return them.
+
+        The group is reached in one step, however fast it forks.
+        """
+        members = self.members()
+        group = self.leader.process_group
+        if any(stat.process_group == group for stat in members):
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(group, number)
+        for stat in members:
+            if stat.process_group != group:
+                _send(stat, number)
+        return members
+
+    def await_end(self, kill_at_s: float, give_up_after_s: float) -> list[ProcessStat]:
+        """Wait until everybody has ended, sending SIGKILL from ``kill_at_s`` (monotonic) on.
+
+        Returns those who are still there ``give_up_after_s`` later: they cannot be ended.
+        """
+        give_up_at_s = max(kill_at_s, time.monotonic()) + give_up_after_s
+        pause_s = FIRST_PAUSE_S
+        while self.anybody_left():
+            now_s = time.monotonic()
+            if now_s >= give_up_at_s:
+                return self.members()
+            if now_s >= kill_at_s:
+                self.signal(signal.SIGKILL)
+                time.sleep(pause_s)
+            else:
+                time.sleep(min(pause_s, kill_at_s - now_s))
+            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+        return []
+
+    def _group_exists(self) -> bool:
+        try:
+            os.killpg(self.leader.process_group, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            return True
+        return True
+
+    def _is_root(self, stat: ProcessStat) -> bool:
+        return stat.session == self.leader.pid or (stat.parent == os.getpid() and self._owns(stat))
+
+    def _owns(self, child: ProcessStat) -> bool:
+        """Tell whether a child of this process is an orphan of the job."""
+        if child.session == self.leader.pid:
+            return True
+        if child.pid in _leaders or child.session == os.getsid(0):
+            return False
+        possible_parents = [leader for leader in _leaders.values() if _is_older(leader, child)]
+        return possible_parents == [self.leader]
+
+
+def _is_older(leader: ProcessIdentity, child: ProcessStat) -> bool:
+    """Tell who was there first; within one tick of the clock the numbers decide, which are given out in order."""
+    return (leader.start_ticks, leader.pid) < (child.start_ticks, child.pid)
+
+
+def _children() -> list[int]:
+    """Return the numbers of the children of the main thread, dead ones too: orphans are given to that one."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return []
+    own = os.getpid()
+    try:
+        with open(f"/proc/self/task/{own}/children", "rb") as file:
+            return [int(pid) for pid in file.read().split()]
+    except FileNotFoundError:  # a kernel that was built without this file
+        return [stat.pid for stat in scan() if stat.parent == own]
+
+
+def _send(stat: ProcessStat, number: signal.Signals) -> None:
+    """Send a signal to this process, and not to another one that has got its number since."""
+    now = read_stat(stat.pid)
+    if now is not None and now.start_ticks == stat.start_ticks:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(stat.pid, number)

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an execution came to: a value or an exception, never both.
+
+Tasks return it, advices read and replace it, the engine hands it to the runner. A job that fails is a *value* (a
+report that says so); an exception means that the execution itself could not be carried out.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+__all__ = ["Result"]
+
+
+def _comparable(error: BaseException | None) -> tuple[type[BaseException], tuple[object, ...]] | None:
+    return None if error is None else (type(error), error.args)
+
+
+@attrs.frozen
+class Result:
+    """A value, or the exception that took its place. Exceptions are equal when their type and arguments are."""
+
+    value: object = None
+    exception: BaseException | None = attrs.field(default=None, eq=_comparable)
+
+    def __attrs_post_init__(self) -> None:
+        if self.exception is None:
+            return
+        if not isinstance(self.exception, BaseException):
+            raise TypeError(f"the exception of a result must be an exception, not {self.exception!r}")
+        if self.value is not None:
+            raise ValueError("a result holds a value or an exception, not both")
+
+    def get(self) -> object:
+        """Return the value; raise the exception when there is one."""
+        if self.exception is not None:
+            raise self.exception
+        return self.value

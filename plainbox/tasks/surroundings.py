@@ -1,0 +1,32 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a job is given by whoever has it executed: everything about one execution that is not the job itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import attrs
+
+from plainbox.tasks.identity import ProcessIdentity
+from plainbox.tasks.output import CancelToken, OutputSink
+
+__all__ = ["Surroundings"]
+
+
+@attrs.frozen(kw_only=True)
+class Surroundings:
+    """The world of one execution.
+
+    ``environment`` is the complete environment of the job. Without a ``working_directory`` the job gets a private one
+    that is removed afterwards. ``started`` is called while the job's process exists and is held: its command runs
+    only after ``started`` has returned; when that raises, the process ends without having run it. ``timeout_s``
+    applies to jobs that name no limit of their own.
+    """
+
+    environment: Mapping[str, str]
+    output: OutputSink
+    started: Callable[[ProcessIdentity], None]
+    working_directory: Path | None = None
+    timeout_s: float | None = None
+    cancel: CancelToken = attrs.field(factory=CancelToken)
