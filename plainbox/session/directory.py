@@ -12,10 +12,8 @@ import errno
 import logging
 import os
 import re
-import shutil
 import sys
 import time
-import uuid
 from collections.abc import Iterator
 from typing import Final
 
@@ -47,7 +45,7 @@ def make_session(files: FileOps, base: str, prefix: str) -> tuple[str, SessionLo
     """Make a session directory below ``base``, complete, durable and locked; return its path and its lock."""
     files.reach("create.base")
     _make_private_directories(files, base)
-    temporary = os.path.join(base, _NEW_PREFIX + uuid.uuid4().hex)
+    temporary = os.path.join(base, _NEW_PREFIX + os.urandom(16).hex())
     lock = SessionLock(temporary, files)
     files.reach("create.directory")
     files.mkdir(temporary)
@@ -63,7 +61,7 @@ def make_session(files: FileOps, base: str, prefix: str) -> tuple[str, SessionLo
         location = _claim_name(files, base, temporary, prefix)
     except OSError:
         lock.release()
-        shutil.rmtree(temporary, ignore_errors=True)
+        remove_tree(temporary)
         raise
     lock.move(location)
     files.reach("create.sync-base")
@@ -123,7 +121,7 @@ def creation_time(name: str) -> float | None:
 def hide_session(files: FileOps, location: str) -> str:
     """Give the session a hidden name, durably, and return its new path: from here on it does not exist."""
     base, name = os.path.split(os.path.normpath(location))
-    hidden = os.path.join(base, f"{_REMOVED_PREFIX}{name}-{uuid.uuid4().hex[:8]}")
+    hidden = os.path.join(base, f"{_REMOVED_PREFIX}{name}-{os.urandom(4).hex()}")
     files.reach("remove.rename")
     files.rename(location, hidden)
     try:
@@ -135,6 +133,7 @@ def hide_session(files: FileOps, location: str) -> str:
 
 def remove_tree(path: str) -> None:
     """Delete a directory with everything in it; what cannot be deleted is logged."""
+    import shutil
 
     def complain(function: object, where: str, error: BaseException) -> None:
         if not isinstance(error, FileNotFoundError):

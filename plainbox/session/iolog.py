@@ -19,7 +19,6 @@ import os
 import re
 import threading
 import time
-import uuid
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
@@ -245,7 +244,7 @@ class IOLogWriter:
                 "boot_id": boot_id(),
                 "job": job_id,
                 "start": round(time.time(), 6),
-                "uuid": uuid.uuid4().hex,
+                "uuid": os.urandom(16).hex(),
             }
         )
         directory = os.path.join(self._session_dir, IO_LOGS)

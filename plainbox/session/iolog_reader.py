@@ -50,6 +50,7 @@ STREAM_OF_KIND: Final = {b"o": "stdout", b"e": "stderr", b"n": "note"}
 _MAGIC: Final = b"PBL1 "
 _HEADER_BYTES: Final = 64 * 1024
 _FRAME_LINE = re.compile(rb"(([oent]) ([0-9]{1,18}) ([0-9]{1,6}) )([0-9a-f]{8})\n")
+_TRAILER_LINE = re.compile(rb"(t [0-9]{1,18} ([0-9]{1,6}) )([0-9a-f]{8})\n")
 _FRAME_LINE_BYTES: Final = 64
 _TAIL_BYTES: Final = 2048
 _BUFFER_BYTES: Final = 256 * 1024
@@ -154,12 +155,16 @@ class LogReader:
         end = self._file.seek(0, os.SEEK_END)
         self._file.seek(max(0, end - _TAIL_BYTES))
         tail = self._file.read()
-        start = tail.rfind(b"\nt ") + 1
-        match = _FRAME_LINE.match(tail, start)
-        if start and match and zlib.crc32(tail[match.end() : -1], zlib.crc32(match[1])) == int(match[5], 16):
+        if any(_is_trailer(tail, match) for match in _TRAILER_LINE.finditer(tail)):
             raise CorruptedSessionError(
                 f"{self._name} is damaged at byte {self.size_bytes}", kind="damaged", offset=self.size_bytes
             )
+
+
+def _is_trailer(tail: bytes, match: re.Match[bytes]) -> bool:
+    """Tell whether a good trailer stands there and the file ends with it."""
+    body = tail[match.end() : -1]
+    return len(body) == int(match[2]) and zlib.crc32(body, zlib.crc32(match[1])) == int(match[3], 16)
 
 
 def open_log(path: str | os.PathLike[str]) -> BinaryIO:

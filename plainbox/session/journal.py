@@ -23,7 +23,6 @@ import errno
 import logging
 import os
 import time
-import uuid
 from collections.abc import Iterator
 from typing import Final
 
@@ -331,7 +330,7 @@ class JournalWriter:
         # What a later version has put into the head stays there.
         return {
             "opt": [],
-            "uuid": uuid.uuid4().hex,
+            "uuid": os.urandom(16).hex(),
             "created": self._created,
             **self._head,
             "t": "head",

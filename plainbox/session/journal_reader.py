@@ -7,9 +7,11 @@ read the directory. What it returns was acknowledged or is in flight, never a mi
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import attrs
@@ -91,9 +93,10 @@ class JournalReader:
             except FileNotFoundError:
                 if attempt < self._attempts:
                     continue  # a newer generation took its place between the two calls
-                raise
+                raise CorruptedSessionError(f"the journal of {self._location} vanished while it was read") from None
             content = make()
-            scan(data, content, os.path.join(self._location, generation_name(generation)))
+            with _collector_at_rest():
+                scan(data, content, os.path.join(self._location, generation_name(generation)))
             if content.torn and attempt < self._attempts:
                 time.sleep(_PAUSE_S)  # perhaps a record on its way
                 continue
@@ -128,6 +131,20 @@ class JournalReader:
                 offset=content.size_bytes,
                 seq=content.seq,
             )
+
+
+@contextlib.contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    """Keep the cycle collector from running: everything that is made here is kept, and looking for what is not takes
+    as long as the reading."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _position(generation: int, content: Content, identity: FileIdentity) -> Position:

@@ -16,7 +16,6 @@ import errno
 import fcntl
 import json
 import os
-import platform
 import threading
 import time
 from typing import Final
@@ -52,7 +51,7 @@ class LockOwner:
     def __str__(self) -> str:
         if self.pid is None:
             return "another process"
-        if self.host not in (None, platform.node()):
+        if self.host not in (None, os.uname().nodename):
             return f"process {self.pid} on {self.host}"
         if self.start_ticks is None or self.start_ticks != process_start_ticks(self.pid):
             return f"process {self.pid}"
@@ -189,7 +188,7 @@ class SessionLock:
             "pid": pid,
             "start_ticks": process_start_ticks(pid),
             "boot_id": boot_id(),
-            "host": platform.node(),
+            "host": os.uname().nodename,
         }
         text = json.dumps(owner, sort_keys=True).encode("ascii") + b"\n"
         try:

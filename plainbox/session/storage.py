@@ -197,7 +197,8 @@ class SessionStorage:
     def save_checkpoint(self, data: bytes) -> None:
         """Make a change (``"t": "ck"``) or a whole state (``"t": "full"``) durable; on return it is.
 
-        An error says that nothing of it was acknowledged. SIGINT, SIGTERM and SIGHUP wait for the end of it.
+        An error of the store says that nothing of it was acknowledged. SIGINT, SIGTERM and SIGHUP wait for the end of
+        it: what their handlers raise comes after the checkpoint is durable. To save it again then does no harm.
 
         :raises TypeError: not bytes.
         :raises ValueError: neither of the two; nothing was written.

@@ -77,7 +77,7 @@ class Tree:
 
     def as_bytes(self) -> bytes:
         """Return the canonical bytes of the full representation: equal states give equal bytes."""
-        return encode_body(self.as_full())
+        return encode_body(self.as_full(), checked=True)
 
 
 def _is_attempt(value: object) -> bool:

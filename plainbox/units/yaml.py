@@ -25,6 +25,7 @@ OnError: TypeAlias = Callable[[UnitSyntaxError], None]
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MAX_NODES = 200_000  # aliases of aliases can make a small file stand for a huge tree
 _MAX_DEPTH = 50
+_MAX_SKIPPED_DEPTH = 1000
 _CORE_TAG = "tag:yaml.org,2002:"
 _MERGE = "<<"
 _SHOWN = 60  # characters of a name that an error quotes
@@ -35,7 +36,7 @@ def parse(text: str, source: str, *, on_error: OnError | None = None) -> Iterato
     """Yield a record for each document of ``text``; an empty document is none.
 
     A bad document raises :class:`UnitSyntaxError` with its place, or goes to ``on_error`` and is left out. A text that
-    is not YAML ends the reading there, since nothing tells where the next document begins.
+    is not YAML, or nested beyond all measure, ends the reading there.
     """
 
     def report(error: UnitSyntaxError) -> None:
@@ -56,6 +57,8 @@ def parse(text: str, source: str, *, on_error: OnError | None = None) -> Iterato
             except UnitSyntaxError as error:
                 document.skip()
                 report(error)
+                if document.hopeless:
+                    return
             if record is not None:
                 yield record
     except yaml.MarkedYAMLError as error:
@@ -103,6 +106,7 @@ class _Document:
         self._source = source
         self._anchors: dict[str, _Node | None] = {}
         self._ended = False
+        self._level = 0
         self._last_line = 0
 
     def read(self) -> Record | None:
@@ -124,12 +128,21 @@ class _Document:
         return Record(data, data, origin, {key: _below(place, start) for key, place in places.items()})
 
     def skip(self) -> None:
-        """Go on to the end of the document, whatever is left of it."""
-        while not self._ended:
+        """Go on to the end of the document, whatever is left of it, unless it is hopeless."""
+        while not self._ended and not self.hopeless:
             self._next()
+
+    @property
+    def hopeless(self) -> bool:
+        """Whether the document is so deep that its end is not worth the search: the parser takes quadratic time."""
+        return self._level > _MAX_SKIPPED_DEPTH
 
     def _next(self) -> yaml.Event:
         event = self._events.get_event()
+        if isinstance(event, yaml.CollectionStartEvent):
+            self._level += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            self._level -= 1
         if event is None or isinstance(event, yaml.DocumentEndEvent):
             self._ended = True
         assert event is not None  # the stream has not ended inside a document

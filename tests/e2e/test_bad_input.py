@@ -260,7 +260,9 @@ def test_report_format_that_is_not_known(plainbox, provider) -> None:
 
 def test_provider_that_has_changed(plainbox, provider) -> None:
     """A session whose jobs have changed is not gone on with; every changed job is named, and it can still be shown."""
-    directory = provider("id: one\nplugin: shell\ncommand: kill -9 $PPID; sleep 60\n\nid: two\nplugin: shell\ncommand: true\n" + PLAN)
+    directory = provider(
+        "id: one\nplugin: shell\ncommand: kill -9 $PPID; sleep 60\n\nid: two\nplugin: shell\ncommand: true\n" + PLAN
+    )
     plainbox.run("run", "--no-input", "--provider", directory, "plan", code=None)
     [session] = plainbox.json("session", "list")["sessions"]
     assert session["state"] == "incomplete"

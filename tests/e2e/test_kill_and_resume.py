@@ -12,14 +12,17 @@ from pathlib import Path
 import pytest
 
 JOBS = 20
-UNITS = "".join(
-    f"""
+UNITS = (
+    "".join(
+        f"""
 id: job-{number:02d}
 plugin: shell
 command: echo {number:02d} >> "$LEDGER"; sleep 0.2; echo done {number:02d}
 """
-    for number in range(JOBS)
-) + "\nunit: test plan\nid: twenty\n_name: Twenty\ninclude: job-.*\n"
+        for number in range(JOBS)
+    )
+    + "\nunit: test plan\nid: twenty\n_name: Twenty\ninclude: job-.*\n"
+)
 
 
 def is_running(pid: int) -> bool:
@@ -152,8 +155,7 @@ def test_retry_on_crash(plainbox, provider, tmp_path: Path) -> None:
     """A job with on-crash: retry runs again after an interruption, and the interrupted attempt stays in its history."""
     started = tmp_path / "started"
     directory = provider(
-        f"id: again\nplugin: shell\non-crash: retry\n"
-        f"command: test -e {started} && exit 0; touch {started}; sleep 60\n"
+        f"id: again\nplugin: shell\non-crash: retry\ncommand: test -e {started} && exit 0; touch {started}; sleep 60\n"
     )
     process = plainbox.start("run", "--no-input", "--provider", directory, "again")
     deadline = time.monotonic() + 30
@@ -171,7 +173,7 @@ def test_result_that_the_job_states(plainbox, provider, tmp_path: Path) -> None:
     """A job may leave its own result in the session share before it takes the tester down."""
     started = tmp_path / "started"
     directory = provider(
-        "id: states\nplugin: shell\ncommand: echo '{\"outcome\": \"skip\", \"comments\": \"not today\"}' "
+        'id: states\nplugin: shell\ncommand: echo \'{"outcome": "skip", "comments": "not today"}\' '
         f"> $PLAINBOX_SESSION_SHARE/__result; touch {started}; sleep 60\n"
     )
     process = plainbox.start("run", "--no-input", "--provider", directory, "states")

@@ -70,7 +70,6 @@ def test_a_second_process_is_turned_away_until_the_owner_dies(tmp_path: Path) ->
                 mine.break_lock()
             with pytest.raises(LockedStorageError):
                 mine.remove()
-            child.stdout.readline()
         finally:
             child.send_signal(signal.SIGKILL)
         acknowledged = {0, *(int(line) for line in child.stdout.read().split())}

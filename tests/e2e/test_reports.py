@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The five reports of one session that was killed and gone on with, as their readers see them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from pathlib import Path
+
+import openpyxl
+import pytest
+from lxml import etree
+
+UNITS = """
+unit: category
+id: first
+_name: First things
+
+id: res
+plugin: resource
+command:
+ echo 'name: x'
+
+id: passes
+_summary: Passes & <prints>
+plugin: shell
+category_id: first
+command: echo "out <b>&amp;</b>"; echo "err" >&2
+
+id: fails
+plugin: shell
+certification-status: blocker
+command: echo "it is broken"; exit 3
+
+id: skipped
+plugin: shell
+requires: res.name == 'y'
+command: true
+
+id: needs-a-person
+plugin: manual
+description: Look at it
+
+id: attached
+plugin: attachment
+command: cat /proc/version
+
+id: interrupted
+plugin: shell
+command: touch "$STARTED"; echo "half way"; test -e "$STARTED.again" || sleep 60
+
+unit: test plan
+id: plan
+_name: A plan with everything
+include: .*
+"""
+SCHEMA = Path(__file__).parents[1] / "data" / "junit.xsd"
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory):
+    """A session that was killed in a job and resumed; its reports are exported by the command."""
+    from e2e_support import Plainbox, write_provider
+
+    home = tmp_path_factory.mktemp("reports")
+    plainbox = Plainbox(home)
+    provider = write_provider(home / "provider", UNITS)
+    started = home / "started"
+    process = plainbox.start("run", "--no-input", "--provider", provider, "plan", STARTED=str(started))
+    deadline = time.monotonic() + 60
+    while not started.exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.kill()
+    process.communicate()
+    done = plainbox.run("resume", "--no-input", code=1, STARTED=str(started))
+    assert "org.example::interrupted was interrupted" in done.stderr
+    return plainbox
+
+
+def export(session, name: str, suffix: str) -> Path:
+    path = session.home / f"report.{suffix}"
+    session.run("export", "-f", name, "-o", path)
+    return path
+
+
+def test_json(session) -> None:
+    """The submission has the keys that consumers of Checkbox's submissions read."""
+    document = json.loads(export(session, "json", "json").read_text())
+    results = {result["id"]: result for result in document["results"]}
+    assert document["title"] == "A plan with everything"
+    assert document["testplan_id"] == "org.example::plan"
+    assert {result["id"]: result["status"] for result in results.values()} == {
+        "res": "pass",
+        "passes": "pass",
+        "fails": "fail",
+        "skipped": "skip",
+        "needs-a-person": "skip",
+        "interrupted": "fail",
+    }
+    assert results["interrupted"]["outcome"] == "crash"
+    assert "half way" in results["interrupted"]["io_log"]
+    assert results["passes"]["name"] == "Passes & <prints>"
+    assert results["passes"]["category"] == "First things"
+    assert results["skipped"]["skip_reason"]["related_resources"] == ["res.name == 'y'"]
+    [attachment] = document["attachment-results"]
+    assert attachment["io_log"] == Path("/proc/version").read_text()
+
+
+def test_junit(session) -> None:
+    """The JUnit report validates, and skipped jobs are not taken for passed ones."""
+    path = export(session, "junit", "xml")
+    tree = etree.parse(str(path))
+    etree.XMLSchema(etree.parse(str(SCHEMA))).assertValid(tree)
+    assert len(tree.findall(".//testcase/failure")) == 1
+    assert len(tree.findall(".//testcase/error")) == 1
+    assert len(tree.findall(".//testcase/skipped")) == 2
+    totals = tree.getroot().attrib
+    assert (totals["failures"], totals["errors"], totals["skipped"]) == ("1", "1", "2")
+
+
+def test_xlsx(session) -> None:
+    """The workbook opens, and has a row for each job."""
+    workbook = openpyxl.load_workbook(export(session, "xlsx", "xlsx"))
+    text = {
+        str(cell.value) for sheet in workbook for row in sheet.iter_rows() for cell in row if cell.value is not None
+    }
+    assert "Passes & <prints>" in text
+    assert any("res.name == 'y'" in cell for cell in text)
+
+
+def test_text(session) -> None:
+    """The text names each job that did not pass, with the reason."""
+    text = export(session, "text", "txt").read_text()
+    assert "res.name == 'y'" in text
+    assert "\x1b" not in text
+
+
+@pytest.mark.browser
+def test_html(session) -> None:
+    """The page needs nothing from outside, shows what failed, and its filters work."""
+    from playwright.sync_api import sync_playwright
+
+    path = export(session, "html", "html")
+    requests: list[str] = []
+    problems: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        page = browser.new_page()
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.goto(path.as_uri())
+        assert page.title()
+        assert page.get_by_text("Passes & <prints>").count() >= 1
+        assert page.get_by_text("it is broken").count() >= 1
+        browser.close()
+    assert requests == [path.as_uri()]
+    assert problems == []
+
+
+def test_report_of_a_session_whose_provider_is_gone(session, tmp_path: Path) -> None:
+    """The session holds what its reports need: names, categories by id, outcomes and logs."""
+    moved = session.home / "provider"
+    hidden = session.home / "provider-away"
+    moved.rename(hidden)
+    try:
+        document = json.loads(export(session, "json", "gone.json").read_text())
+        shown = session.run("session", "show").stdout
+    finally:
+        hidden.rename(moved)
+    assert {result["name"] for result in document["results"]} >= {"Passes & <prints>"}
+    assert "org.example::fails" in shown
+
+
+def test_standard_output_is_the_report(session) -> None:
+    """Without a file the report goes to standard output and nothing else does."""
+    done = subprocess.run(
+        session.command("export", "-f", "json"), env=session.environment, capture_output=True, check=True
+    )
+    json.loads(done.stdout)
