@@ -66,7 +66,14 @@ class Pattern:
             return cls(text, full, is_fixed)
         # The groups keep alternatives on the top level of the text together, inside the namespace.
         expression = f"(?:{bare})" if is_full else f"{re.escape(namespace or '')}::(?:{bare})"
-        _compile(expression)
+        try:
+            _compile(expression)
+        except (re.error, OverflowError, RecursionError) as error:
+            reason = error.msg if isinstance(error, re.error) else str(error)
+            raise FieldError(
+                f"{text[:80]!r} is not a regular expression: {reason}",
+                hint="write a backslash before a character of .^$*+?{}[]|() that means itself",
+            ) from None
         return cls(text, full, is_fixed, expression)
 
     def matches(self, identifier: str) -> bool:
@@ -83,18 +90,12 @@ def _without_anchors(text: str) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def _compile(expression: str) -> re.Pattern[str]:
-    try:
-        if "[" not in expression:
-            return re.compile(expression)
-        with warnings.catch_warnings():
-            # That Python may read [[ otherwise one day is nothing to tell the user of a plan.
-            warnings.simplefilter("ignore")
-            return re.compile(expression)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise FieldError(
-            f"not a regular expression: {error}",
-            hint="write a backslash before a character of .^$*+?{}[]|() that means itself",
-        ) from None
+    if "[" not in expression:
+        return re.compile(expression)
+    with warnings.catch_warnings():
+        # That Python may read [[ otherwise one day is nothing to tell the user of a plan.
+        warnings.simplefilter("ignore")
+        return re.compile(expression)
 
 
 @attrs.frozen

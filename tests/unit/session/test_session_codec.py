@@ -5,7 +5,7 @@ import hashlib
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plainbox.session.codec import MAX_PAYLOAD_BYTES, NO_SUM, decode_line, encode_body, encode_line, frame_body
@@ -54,6 +54,7 @@ def test_the_documented_line_is_read() -> None:
         assert decoded == (9, "0123456789abcdef", "6ff1c85dc803229e", VECTOR_PAYLOAD)
 
 
+@settings(max_examples=60)
 @given(payloads)
 def test_every_payload_comes_back_from_one_ascii_line(payload: dict[str, object]) -> None:
     """Any JSON object round-trips through one line of printable ASCII, lone surrogates included."""

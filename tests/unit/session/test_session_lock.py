@@ -105,7 +105,7 @@ def test_a_writer_killed_at_random_moments_loses_nothing_acknowledged(tmp_path: 
     storage.close()
     first = 0
     acknowledged: set[int] = set()
-    for round_number in range(6):
+    for round_number in range(4):
         with python(WRITER, storage.location, first) as child:
             assert child.stdout is not None
             for _ in range(3 + 7 * round_number):

@@ -5,7 +5,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plainbox.session.tree import Tree, canonical_full, check_change, fold, fold_slice, slices, tree_of
@@ -109,6 +109,7 @@ def test_a_change_of_the_wrong_shape_is_refused(change: dict[str, Any]) -> None:
         check_change(change)
 
 
+@settings(max_examples=60)
 @given(st.lists(changes, max_size=6), st.integers(1, 200))
 def test_slices_put_together_are_the_tree(parts: list[dict[str, Any]], limit: int) -> None:
     """A dump in slices of any size gives the state back, and so do the canonical bytes."""
