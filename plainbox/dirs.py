@@ -20,8 +20,8 @@ def session_repository() -> Path:
 
 
 def machine_manifest() -> Path:
-    """The file with the answers to manifest questions, shared by all sessions of the repository."""
-    return session_repository().parent / "machine-manifest.json"
+    """The file with the answers to manifest questions, shared by all sessions of the user."""
+    return Path(platformdirs.user_state_dir("plainbox")) / "machine-manifest.json"
 
 
 def crash_files() -> Path:

@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
+import os
+
 from hypothesis import HealthCheck, settings
 
 # The machines that run the tests are shared and slow at times: no example fails for its time alone.
 settings.register_profile("plainbox", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("plainbox")
+# HYPOTHESIS_PROFILE=thorough looks longer than every run of the tests can.
+settings.register_profile("thorough", settings.get_profile("plainbox"), max_examples=3000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "plainbox"))

@@ -77,7 +77,14 @@ class JobExecutor:
         attempt = job_state.next_attempt
         forget_left_result(self._share_dir)
         storage = self._manager.storage
-        log = IOLogWriter(storage.location, job.id, attempt, max_log_bytes=self._max_log_bytes, files=storage.files)
+        log = IOLogWriter(
+            storage.location,
+            job.id,
+            attempt,
+            max_log_bytes=self._max_log_bytes,
+            boot=self._boot_id,
+            files=storage.files,
+        )
         start_time = time.time()
 
         def started(process: ProcessIdentity) -> None:

@@ -111,6 +111,8 @@ class FileOps:
 
 
 _DEFERRED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+#: Whether the main thread is in a block already: exchanging handlers costs as much as encoding a record.
+_deferring = False
 
 
 @contextlib.contextmanager
@@ -121,9 +123,11 @@ def deferred_signals() -> Iterator[None]:
     refused. Python runs handlers in the main thread only, so elsewhere there is nothing to do; signals that have no
     Python handler keep their action.
     """
-    if threading.current_thread() is not threading.main_thread():
+    global _deferring
+    if _deferring or threading.current_thread() is not threading.main_thread():
         yield
         return
+    _deferring = True
     arrived: list[tuple[int, FrameType | None]] = []
     replaced: list[tuple[signal.Signals, Callable[[int, FrameType | None], object]]] = []
 
@@ -140,6 +144,7 @@ def deferred_signals() -> Iterator[None]:
     finally:
         for number, handler in replaced:
             signal.signal(number, handler)
+        _deferring = False
         handlers = dict(replaced)
         for pending, frame in arrived:
             handlers[signal.Signals(pending)](pending, frame)

@@ -78,7 +78,8 @@ class IOLogWriter:
     """The open log of one attempt; a sink of output.
 
     Making it creates the file, never replacing one: should the name be taken by the log of a tester that died before
-    it could tell anybody, a number is added. ``max_log_bytes`` limits the output that is kept.
+    it could tell anybody, a number is added. ``max_log_bytes`` limits the output that is kept; ``boot`` is the boot id,
+    for callers that know it.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class IOLogWriter:
         attempt: int,
         *,
         max_log_bytes: int = DEFAULT_MAX_LOG_BYTES,
+        boot: str | None = None,
         files: FileOps | None = None,
         clock_ns: Callable[[], int] = time.monotonic_ns,
         background: bool = True,
@@ -119,6 +121,7 @@ class IOLogWriter:
         self._unsynced_bytes = 0
         self._reference: LogReference | None = None
         self._session_dir = os.fspath(session_dir)
+        self._boot_id = boot_id() if boot is None else boot
         self._create(job_id, attempt)
         now = clock_ns()
         self._last_frame_ns = self._flushed_ns = self._synced_ns = now
@@ -241,7 +244,7 @@ class IOLogWriter:
         header = encode_header(
             {
                 "attempt": attempt,
-                "boot_id": boot_id(),
+                "boot_id": self._boot_id,
                 "job": job_id,
                 "start": round(time.time(), 6),
                 "uuid": os.urandom(16).hex(),

@@ -210,6 +210,8 @@ class TemplateUnit(Unit):
         """Yield the errors that an instance would have whatever the record says."""
         instance = self._instance(kind, {name: name.upper() for name in self.instance_parameters}, 1)
         for issue in instance.errors:
+            if issue.code is Code.TEMPLATE_SYNTAX:
+                continue  # that of the template's text, which is told already
             value = instance.data.get(f"_{issue.field}", instance.data.get(issue.field or "", ""))
             if issue.code is Code.BAD_EXPRESSION or not names_in(value, self.template_engine):
                 yield attrs.evolve(issue, unit_id=self.id)

@@ -5,24 +5,11 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
-import exporter_samples
 import pytest
+from exporter_samples import EXPORTERS, full_session
 
 from plainbox.exporters.exporter import Exporter
-from plainbox.exporters.html import HtmlExporter
-from plainbox.exporters.json import JsonExporter
-from plainbox.exporters.junit import JUnitExporter
-from plainbox.exporters.text import TextExporter
-from plainbox.exporters.xlsx import XlsxExporter
 from plainbox.session.manager import SessionManager
-
-EXPORTERS: dict[str, type[Exporter]] = {
-    "html": HtmlExporter,
-    "json": JsonExporter,
-    "junit": JUnitExporter,
-    "text": TextExporter,
-    "xlsx": XlsxExporter,
-}
 
 
 @pytest.fixture(params=EXPORTERS.values(), ids=EXPORTERS.keys())
@@ -33,7 +20,7 @@ def exporter_class(request: pytest.FixtureRequest) -> type[Exporter]:
 @pytest.fixture
 def session(tmp_path: Path) -> SessionManager:
     """A session with everything that can happen."""
-    return exporter_samples.full_session(tmp_path)
+    return full_session(tmp_path)
 
 
 @pytest.fixture

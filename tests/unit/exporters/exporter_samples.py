@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sessions to export: one with everything that can happen, and large ones."""
+"""The exporters, and sessions to export: one with everything that can happen, and large ones."""
 
 from __future__ import annotations
 
@@ -8,12 +8,26 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from plainbox.exporters.exporter import Exporter
+from plainbox.exporters.html import HtmlExporter
+from plainbox.exporters.json import JsonExporter
+from plainbox.exporters.junit import JUnitExporter
+from plainbox.exporters.text import TextExporter
+from plainbox.exporters.xlsx import XlsxExporter
 from plainbox.session.files import FileOps
 from plainbox.session.iolog import IOLogWriter
 from plainbox.session.manager import SessionManager
 from plainbox.session.result import DiskJobResult, MemoryJobResult
 from plainbox.session.storage import SessionStorageRepository
 from plainbox.units import CategoryUnit, JobDefinition, Unit
+
+EXPORTERS: dict[str, type[Exporter]] = {
+    "html": HtmlExporter,
+    "json": JsonExporter,
+    "junit": JUnitExporter,
+    "text": TextExporter,
+    "xlsx": XlsxExporter,
+}
 
 START = 1_790_000_000.0
 CATEGORIES = ("audio", "cpu", "disk", "graphics", "memory", "networking", "usb")

@@ -12,8 +12,7 @@ from typing import Any
 
 import openpyxl
 import pytest
-from conftest import EXPORTERS
-from exporter_samples import HOSTILE, job, manager_of, result
+from exporter_samples import EXPORTERS, HOSTILE, job, manager_of, result
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lxml import etree, html

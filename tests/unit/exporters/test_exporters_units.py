@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import EXPORTERS
-from exporter_samples import job, manager_of, result
+from exporter_samples import EXPORTERS, job, manager_of, result
 
 from plainbox import dirs
 from plainbox.errors import ExporterError, UnitError

@@ -397,7 +397,7 @@ def test_texts_are_shown_in_the_language_of_the_reader(german: Home) -> None:
         provider=german,
     )
     assert (unit.tr_summary(), unit.summary) == ("Prüfen", "Check")
-    assert unit.translated("steps") == "eins\n    zwei"
+    assert unit.translated("steps") == "eins\n  zwei"
     assert unit.translated("purpose") == ""
     assert unit.translated("verification") is None
     assert JobDefinition({"id": "a", "summary": "Check"}, provider=german).tr_summary() == "Check"

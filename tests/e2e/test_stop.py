@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A run that is asked to stop: nothing is lost and it can be gone on with."""
+
+from __future__ import annotations
+
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+
+def wait_for(path: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path} did not appear"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def started(plainbox, provider, tmp_path: Path):
+    """A run of two jobs, the first of which has begun and waits for a file or a minute."""
+    begun, go = tmp_path / "begun", tmp_path / "go"
+    directory = provider(
+        f"id: first\nplugin: shell\ncommand: touch {begun}; for i in $(seq 600); do test -e {go} && exit 0; sleep 0.1; done\n\n"
+        "id: second\nplugin: shell\ncommand: true\n\n"
+        "unit: test plan\nid: plan\nname: Plan\ninclude:\n first\n second\n"
+    )
+    process = plainbox.start("run", "--no-input", "--provider", directory, "plan")
+    wait_for(begun)
+    process.go = go
+    yield process
+    if process.poll() is None:
+        process.kill()
+        process.communicate()
+
+
+def outcomes(plainbox) -> dict[str, str]:
+    return {job_id.partition("::")[2]: job["outcome"] for job_id, job in plainbox.jobs().items()}
+
+
+def test_first_interrupt(plainbox, started) -> None:
+    """The first interrupt lets the job come to its end; the rest is left for a resume."""
+    started.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    started.go.touch()
+    _, stderr = started.communicate(timeout=60)
+    assert started.returncode == 6
+    assert "plainbox resume" in stderr
+    assert outcomes(plainbox) == {"first": "pass", "second": None}
+    plainbox.run("resume", "--no-input")
+    assert outcomes(plainbox) == {"first": "pass", "second": "pass"}
+
+
+def test_second_interrupt(plainbox, started) -> None:
+    """The second interrupt ends the job."""
+    started.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    started.send_signal(signal.SIGINT)
+    _, stderr = started.communicate(timeout=60)
+    assert started.returncode == 130
+    assert "plainbox resume" in stderr
+    assert outcomes(plainbox) == {"first": "crash", "second": None}
+    assert "SIGINT" in plainbox.jobs()["org.example::first"]["comments"]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_terminated(plainbox, started, number: signal.Signals, code: int) -> None:
+    """A request to terminate ends the job, stores what became of it and leaves the rest for a resume."""
+    started.send_signal(number)
+    started.communicate(timeout=60)
+    assert started.returncode == code
+    assert outcomes(plainbox) == {"first": "crash", "second": None}
+    plainbox.run("resume", "--no-input", code=1)
+    assert outcomes(plainbox) == {"first": "crash", "second": "pass"}
+
+
+def test_killed_in_bootstrap(plainbox, provider, tmp_path: Path) -> None:
+    """A run that is killed before its selection goes on with the bootstrap and then makes the selection."""
+    marker = tmp_path / "marker"
+    directory = provider(
+        f"id: res\nplugin: resource\non-crash: retry\n"
+        f"command: test -e {marker} || {{ touch {marker}; kill -9 $PPID; sleep 60; }}; printf 'name: a\\n\\nname: b\\n'\n\n"
+        "unit: template\ntemplate-resource: res\nid: made-{name}\nplugin: shell\ncommand: echo {name}\n\n"
+        "unit: test plan\nid: plan\nname: Plan\nbootstrap_include: res\ninclude: made-.*\n"
+    )
+    plainbox.run("run", "--no-input", "--provider", directory, "plan", code=-9)
+    plainbox.run("resume", "--no-input")
+    assert outcomes(plainbox) == {"res": "pass", "made-a": "pass", "made-b": "pass"}
+
+
+def test_resume_without_a_session(plainbox) -> None:
+    """Where nothing was interrupted there is nothing to go on with."""
+    done = plainbox.run("resume", "--no-input", code=2)
+    assert "no session to go on with" in done.stderr
+
+
+def test_resume_of_a_complete_session(plainbox, provider) -> None:
+    """A complete session is not run again."""
+    plainbox.run("run", "--no-input", "--provider", provider("id: a\nplugin: shell\ncommand: true\n"), "a")
+    [session] = plainbox.json("session", "list")["sessions"]
+    done = plainbox.run("resume", session["id"], code=2)
+    assert "is complete" in done.stderr
