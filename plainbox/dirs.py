@@ -16,17 +16,17 @@ _PROVIDERS = "plainbox-providers-1"
 def session_repository() -> Path:
     """Where sessions are stored: ``PLAINBOX_SESSION_REPO`` or the user's state directory."""
     override = os.environ.get("PLAINBOX_SESSION_REPO")
-    return Path(override) if override else Path(platformdirs.user_state_dir("plainbox")) / "sessions"
+    return Path(override).absolute() if override else _state() / "sessions"
 
 
 def machine_manifest() -> Path:
     """The file with the answers to manifest questions, shared by all sessions of the user."""
-    return Path(platformdirs.user_state_dir("plainbox")) / "machine-manifest.json"
+    return _state() / "machine-manifest.json"
 
 
 def crash_files() -> Path:
     """Where internal errors leave their tracebacks."""
-    return Path(platformdirs.user_state_dir("plainbox")) / "crashes"
+    return _state() / "crashes"
 
 
 def bundled_providers() -> Path:
@@ -45,3 +45,7 @@ def provider_paths() -> list[Path]:
     data_dirs = os.environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share"
     homes = [Path(platformdirs.user_data_dir()), *(Path(item) for item in data_dirs.split(os.pathsep) if item)]
     return [home / _PROVIDERS for home in homes]
+
+
+def _state() -> Path:
+    return Path(platformdirs.user_state_dir("plainbox"))

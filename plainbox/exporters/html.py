@@ -22,7 +22,7 @@ from plainbox.exporters.characters import one_line, readable, shortened
 from plainbox.exporters.exporter import MAX_LOG_BYTES, Exporter
 from plainbox.exporters.facts import machine_facts
 from plainbox.exporters.logtext import LogText, Piece
-from plainbox.exporters.phrases import duration, moment, plural, verdict
+from plainbox.exporters.phrases import duration, moment, plural, reflowed, verdict
 from plainbox.exporters.record import JobRecord, return_code_text
 from plainbox.exporters.report import Report, by_category, counts
 from plainbox.exporters.sink import TextSink
@@ -197,6 +197,7 @@ def _environment() -> jinja2.Environment:
         duration=duration,
         moment=moment,
         plural=plural,
+        reflowed=reflowed,
         one_line=one_line,
         readable=readable,
         percent=_percent,

@@ -125,7 +125,8 @@ def _properties(category: Category, report: Report) -> Mapping[str, str]:
 
 def _remarks(record: JobRecord) -> str:
     """Return what a reader of a case wants to know beside its log: comments, and how it went at earlier attempts."""
-    remarks = [record.name, record.comments] if record.comments else []
+    told = record.outcome != "pass" and _message(record) == record.comments
+    remarks = [record.name, record.comments] if record.comments and not told else []
     if len(record.history) > 1:
         remarks += [f"attempt {number}: {result.metadata.label}" for number, result in enumerate(record.history, 1)]
     return "\n".join(remarks)

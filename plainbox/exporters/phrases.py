@@ -3,11 +3,16 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 from plainbox.exporters.report import Report
 
-__all__ = ["duration", "moment", "plural", "verdict"]
+__all__ = ["duration", "moment", "plural", "reflowed", "verdict"]
+
+#: A shorter line was ended on purpose.
+_FULL_LINE_CHARS = 60
+_OWN_LINE = re.compile(r"\s|[-*#>|\N{BULLET}]|\d+[.)]|$")
 
 
 def duration(seconds: float | None) -> str:
@@ -15,6 +20,8 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return ""
     seconds = max(0.0, seconds)
+    if seconds < 0.0995:
+        return f"{seconds * 1000:.0f} ms" if seconds else "0 s"
     if seconds < 60:
         return f"{seconds:.2f} s" if seconds < 9.95 else f"{seconds:.1f} s" if seconds < 59.95 else "1 min"
     whole = round(seconds)
@@ -37,6 +44,22 @@ def moment(seconds: float | None) -> str:
 def plural(count: int, noun: str) -> str:
     """Return a count with its noun."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def reflowed(text: str) -> str:
+    """Return a text with the lines of its paragraphs joined, so that it fits any width.
+
+    Lists, indented lines and lines that were ended early stay as they are.
+    """
+    lines: list[str] = []
+    before = ""
+    for line in text.split("\n"):
+        if len(before) >= _FULL_LINE_CHARS and not _OWN_LINE.match(line):
+            lines[-1] = f"{lines[-1].rstrip()} {line}"
+        else:
+            lines.append(line)
+        before = line
+    return "\n".join(lines)
 
 
 def verdict(report: Report) -> str:

@@ -27,24 +27,27 @@ class WellKnownDirsHelper:
     @property
     def io_log_pathname(self) -> str:
         """Where the output of jobs goes."""
-        return os.path.join(self.storage.location, "io-logs")
+        return self._below("io-logs")
 
     @property
     def share_pathname(self) -> str:
         """What jobs see as ``PLAINBOX_SESSION_SHARE``."""
-        return os.path.join(self.storage.location, "session-share")
+        return self._below("session-share")
 
     @property
     def blob_pathname(self) -> str:
         """Values too large for a record of the journal."""
-        return os.path.join(self.storage.location, "blobs")
+        return self._below("blobs")
 
     def populate(self) -> None:
-        """Make each directory that is missing, for the owner alone, and make their names durable."""
+        """Make each directory that is missing, for the owner alone, and make their names durable.
+
+        Something else of that name raises :class:`FileExistsError`.
+        """
         for pathname in self.all_directories:
             os.makedirs(pathname, mode=0o700, exist_ok=True)
-        fd = os.open(self.storage.location, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        self.storage.files.sync_directory(self.storage.location)
+
+    def _below(self, name: str) -> str:
+        # Jobs work in other directories: what they are told must not depend on ours.
+        return os.path.join(os.path.abspath(self.storage.location), name)

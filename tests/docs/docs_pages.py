@@ -35,8 +35,11 @@ _LIMIT_S = 50
 _TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}[.:][0-9]{2}[.:][0-9]{2}"
 #: What differs from run to run -> what is compared in its place. Columns are as wide as what is in them.
 _UNSTABLE = (
+    # What a shell says of a killed command is one word for a person, and has more in it in a script.
+    (re.compile(r"^.*: line [0-9]+: +[0-9]+ Killed .*$"), "Killed"),
     (re.compile(rf"pbox-{_TIME}\.[0-9]{{6}}"), "pbox-TIME"),
     (re.compile(rf"{_TIME}Z"), "TIME"),
+    (re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}"), "TIME"),
     (re.compile(r"\b[0-9]+\.[0-9]{1,3} s\b"), "N s"),
     (re.compile(r"\b[0-9a-f]{16}\b"), "HEX"),
     (re.compile(r"[ \t]+"), " "),
@@ -141,7 +144,8 @@ def _commands(block: Block, path: Path) -> list[Command]:
     commands = []
     for index, (texts, shown, number) in enumerate(found):
         following = found[index + 1] if index + 1 < len(found) else None
-        code = int(following[1][0]) if following and following[0] == ["echo $?"] else 0
+        asked = following is not None and following[0] == ["echo $?"]
+        code = int(following[1][0]) if asked and following and following[1] else 0
         commands.append(Command("\n".join(texts), tuple(_without_empty_end(shown)), number, code))
     return commands
 

@@ -11,7 +11,7 @@ import pytest
 from docs_pages import ROOT, Page, all_pages, difference, read_page, run_page
 
 #: What a run of the machine provider prints about one machine only: its disks, whether it has systemd, and the sums.
-_OF_ONE_MACHINE = re.compile(r"org\.plainbox::(disk|services)/|systemd\.state != 'offline'|^[0-9]+ jobs in ")
+_OF_ONE_MACHINE = re.compile(r"org\.plainbox::(disk|services)/|systemd\.state != 'offline'|^[0-9]+ jobs in |complete +[0-9]+ pass")
 _COUNTER = re.compile(r"^\[ *[0-9]+/[0-9]+\]")
 #: Lines of ``sh`` blocks, which the tests of the packaging and of the repository run.
 _FOR_DEVELOPERS = {"make run", "make test", "make check", "make docs", "make bench", "make clean"}

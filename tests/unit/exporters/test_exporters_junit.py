@@ -60,6 +60,7 @@ def test_elements_of_outcomes(session: SessionManager) -> None:
     for name, reason in skipped.items():
         assert reason in cases[name].find("skipped").get("message")
     assert len(cases["audio/check-2"]) == 0
+    assert len(cases["audio/microphone"]) == 1
 
 
 def test_times(tmp_path: Path) -> None:

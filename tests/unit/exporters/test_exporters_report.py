@@ -9,7 +9,7 @@ from exporter_samples import job, manager_of, result
 
 from plainbox.exporters import Exporter, Report
 from plainbox.exporters.facts import machine_facts
-from plainbox.exporters.phrases import duration, moment, verdict
+from plainbox.exporters.phrases import duration, moment, reflowed, verdict
 from plainbox.exporters.record import return_code_text
 from plainbox.exporters.report import by_category, counts
 from plainbox.session.manager import SessionManager
@@ -143,19 +143,29 @@ def test_facts(session: SessionManager) -> None:
     ("seconds", "text"),
     [
         (None, ""),
-        (0, "0.00 s"),
+        (0, "0 s"),
+        (0.0042, "4 ms"),
+        (0.0999, "0.10 s"),
         (9.949, "9.95 s"),
         (12.34, "12.3 s"),
         (59.96, "1 min"),
         (61, "1 min 01 s"),
         (3600, "1 h 00 min"),
-        (-3, "0.00 s"),
+        (-3, "0 s"),
         (1e9, "277777 h 46 min"),
     ],
 )
 def test_duration(seconds: float | None, text: str) -> None:
     """Durations read as people say them."""
     assert duration(seconds) == text
+
+
+def test_reflowed() -> None:
+    """Paragraphs flow, lists and short lines stay."""
+    long = "word " * 14
+    assert reflowed(f"{long}\nand on\nshort\nlines\n\n{long}\n 1. one\n{long}\n- two\n{long}\n2. x") == (
+        f"{long.strip()} and on\nshort\nlines\n\n{long}\n 1. one\n{long}\n- two\n{long}\n2. x"
+    )
 
 
 def test_moment_out_of_range() -> None:
