@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: SIM905
 """A provider of the size that real ones have together: the material of the benchmarks.
 
 The mix of kinds, fields, flags, expressions and include entries follows what the stock providers of Checkbox hold: 1163
@@ -290,11 +291,10 @@ class _Writer:
             "command:",
             f"    check_{area.replace('-', '_')}.py --device {name} --number {number}",
             f"    echo {'{{ __index__ }}' if jinja else '{__index__}'} of {name}",
-            "estimated_duration: 30s",
         ]
         if jinja:
-            lines.append("    ".join(["", "{%- if name == 'first' %} echo first {%- endif %}"]))
-            lines.insert(-1, lines.pop())
+            lines.append("    {%- if name == 'first' %} echo first {%- endif %}")
+        lines.append("estimated_duration: 30s")
         if self._chance(0.5):
             lines.append("flags: preserve-locale also-after-suspend")
         if self._chance(0.4):

@@ -40,7 +40,7 @@ class SessionDeviceContext:
         self._state = state
         providers = dict.fromkeys(unit.provider for unit in state.unit_list if unit.provider is not None)
         self._provider_list: list[UnitProvider] = list(providers)
-        self._checksums = {unit.checksum for unit in state.unit_list if not isinstance(unit, JobDefinition)}
+        self._checksums: set[str] | None = None
         self._test_plan_list: tuple[TestPlanUnit, ...] = ()
         self._rules = OverrideRules(())
         self._shared: dict[str, object] = {}
@@ -72,7 +72,7 @@ class SessionDeviceContext:
         for unit in self._state.unit_list:
             if unit.id == unit_id and kind_name in (None, unit.kind):
                 return unit
-        raise KeyError(unit_id)
+        raise KeyError(f"no {kind_name or 'unit'} {unit_id!r}")
 
     def plans_by_id(self) -> dict[str, TestPlanUnit]:
         """Return the known test plans by full id."""
@@ -81,21 +81,31 @@ class SessionDeviceContext:
     # -- providers and units
 
     def add_provider(self, provider: Provider, add_units: bool = True) -> None:
-        """Add a provider and its units; one that is there already raises :class:`ValueError`."""
+        """Add a provider and its units; one that is there already raises :class:`ValueError`.
+
+        All of its units are added even when one of them clashes with what is there; the first error is raised at the end.
+        """
         if provider in self._provider_list:
             raise ValueError(f"provider {provider.name!r} is there already")
         self._provider_list.append(provider)
         self.on_provider_added(provider)
         if add_units:
-            for unit in provider.unit_list:
-                self._state.add_unit(unit)
+            self._state.add_units(provider.unit_list)
 
     def add_unit(self, unit: Unit, recompute: bool = True) -> None:
         """Add a unit; one that says the same and is there already raises :class:`ValueError`."""
-        known = self._state.job_state_map.get(unit.id) if isinstance(unit, JobDefinition) else None
-        if unit.checksum in self._checksums or (known is not None and known.job == unit):
+        if self._is_known(unit):
             raise ValueError(f"this unit is there already: {unit!r}")
         self._state.add_unit(unit, recompute=recompute)
+
+    def _is_known(self, unit: Unit) -> bool:
+        if isinstance(unit, JobDefinition):
+            known = self._state.job_state_map.get(unit.id)
+            return known is not None and known.job == unit
+        if self._checksums is None:
+            # The checksums of all units take their time; hardly a session needs them.
+            self._checksums = {item.checksum for item in self.unit_list if not isinstance(item, JobDefinition)}
+        return unit.checksum in self._checksums
 
     def remove_unit(self, unit: Unit) -> None:
         """Remove a unit; one that is not there raises :class:`ValueError`."""
@@ -179,14 +189,16 @@ class SessionDeviceContext:
         """A job is there, its overrides applied."""
 
     def _unit_added(self, unit: Unit) -> None:
-        if not isinstance(unit, JobDefinition):
+        if self._checksums is not None and not isinstance(unit, JobDefinition):
             self._checksums.add(unit.checksum)
         if isinstance(unit, TestPlanUnit):
             self.invalidate_shared("flat_plan")
         self.on_unit_added(unit)
 
     def _unit_removed(self, unit: Unit) -> None:
-        self._checksums.discard(unit.checksum)
+        self._checksums = None
+        if isinstance(unit, TestPlanUnit):
+            self.invalidate_shared("flat_plan")
         self.on_unit_removed(unit)
 
     def _job_added(self, job: JobDefinition) -> None:

@@ -110,7 +110,10 @@ class FileOps:
             self.close(fd)
 
 
-_DEFERRED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_DEFERRED = (int(signal.SIGINT), int(signal.SIGTERM), int(signal.SIGHUP))
+#: The functions below their wrappers, which turn every number into an enum and back: that took most of the time.
+_get_handler: Callable[[int], object] = getattr(signal.getsignal, "__wrapped__", signal.getsignal)
+_set_handler: Callable[[int, object], object] = getattr(signal.signal, "__wrapped__", signal.signal)
 #: Whether the main thread is in a block already: exchanging handlers costs as much as encoding a record.
 _deferring = False
 
@@ -129,22 +132,22 @@ def deferred_signals() -> Iterator[None]:
         return
     _deferring = True
     arrived: list[tuple[int, FrameType | None]] = []
-    replaced: list[tuple[signal.Signals, Callable[[int, FrameType | None], object]]] = []
+    replaced: list[tuple[int, Callable[[int, FrameType | None], object]]] = []
 
     def remember(number: int, frame: FrameType | None) -> None:
         arrived.append((number, frame))
 
     try:
         for number in _DEFERRED:
-            handler = signal.getsignal(number)
+            handler = _get_handler(number)
             if callable(handler):
                 replaced.append((number, handler))
-                signal.signal(number, remember)
+                _set_handler(number, remember)
         yield
     finally:
         for number, handler in replaced:
-            signal.signal(number, handler)
+            _set_handler(number, handler)
         _deferring = False
         handlers = dict(replaced)
         for pending, frame in arrived:
-            handlers[signal.Signals(pending)](pending, frame)
+            handlers[pending](pending, frame)

@@ -8,8 +8,9 @@ nothing in memory is built on storage that failed to appear, and nothing is left
 from __future__ import annotations
 
 import contextlib
+import gc
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -22,7 +23,7 @@ from plainbox.session.changes import ChangeTracker
 from plainbox.session.context import SessionDeviceContext
 from plainbox.session.dirs import WellKnownDirsHelper
 from plainbox.session.fields import const, typed, typed_sequence, unique
-from plainbox.session.resume import EarlyCallback, SessionResumeHelper
+from plainbox.session.resume import EarlyCallback, ResumeFlag, SessionResumeHelper
 from plainbox.session.state import SessionState
 from plainbox.session.storage import SessionStorage, SessionStorageRepository
 from plainbox.session.suspend import SessionSuspendHelper
@@ -94,7 +95,9 @@ class SessionManager:
         test_plans: tuple[TestPlanUnit, ...] = (),
     ) -> None:
         self._tracker: ChangeTracker | None = None
+        #: Whether what is on disk is about this state, so that it is enough to add what has changed.
         self._has_base = False
+        self._read_only = False
         self._destroyed = False
         self._exporters: tuple[int, dict[str, ExporterUnitSupport]] | None = None
         self.__attrs_init__(device_context_list, storage, test_plans)
@@ -152,23 +155,30 @@ class SessionManager:
         """Return a manager of the session in ``storage``, over the units that are known now.
 
         A session that never had a checkpoint loads as a fresh state; a directory that is gone, and any other trouble
-        with the medium, passes through. ``early_cb`` is called once with the bare state.
+        with the medium, passes through. ``early_cb`` is called once with the bare state. ``flags`` are those of
+        :class:`~plainbox.session.resume.ResumeFlag`; a session that was loaded ``read-only`` is never written to.
         """
-        try:
-            data = storage.load_checkpoint()
-        except StorageGoneError:
-            raise
-        except FileNotFoundError:
-            state = SessionState(unit_list)
-            if early_cb is not None:
-                state = early_cb(state) or state
-            return cls([SessionDeviceContext(state)], storage)
-        state = SessionResumeHelper(unit_list, flags, storage.location).resume(data, early_cb)
-        manager = cls([SessionDeviceContext(state)], storage)
-        if manager._tracker is not None:
-            manager._tracker.commit_full()
-        manager._has_base = True
-        return manager
+        if flags is not None and not isinstance(flags, Collection):
+            flags = tuple(flags)
+        with _collecting_later():
+            try:
+                data = storage.load_checkpoint()
+            except StorageGoneError:
+                raise
+            except FileNotFoundError:
+                state = SessionState(unit_list)
+                if early_cb is not None:
+                    state = early_cb(state) or state
+                return cls([SessionDeviceContext(state)], storage)
+            helper = SessionResumeHelper(unit_list, flags, storage.location)
+            state = helper.resume(data, early_cb)
+            manager = cls([SessionDeviceContext(state)], storage)
+            assert manager._tracker is not None
+            if not helper.differs:
+                manager._tracker.commit_full()
+                manager._has_base = True
+            manager._read_only = ResumeFlag.READ_ONLY in (flags or ())
+            return manager
 
     @classmethod
     @contextlib.contextmanager
@@ -263,6 +273,8 @@ class SessionManager:
         """
         if self._destroyed:
             raise StorageClosedError("the session was destroyed")
+        if self._read_only:
+            raise StorageClosedError(f"the session {self.storage.id} was opened to be read only")
         state, tracker = self.state, self._tracker
         if state is None or tracker is None:
             raise ValueError("no device context")
@@ -275,7 +287,7 @@ class SessionManager:
         changes = tracker.pending()
         if changes:
             self._save(helper.suspend(state, self.storage.location, since=changes))
-            tracker.commit(changes)
+        tracker.commit(changes)
 
     def _save(self, data: bytes) -> None:
         try:
@@ -291,8 +303,8 @@ class SessionManager:
     def destroy(self) -> None:
         """Remove the session from the disk; a second call does nothing."""
         if not self._destroyed:
-            self._destroyed = True
             self.storage.remove()
+            self._destroyed = True
 
     def __enter__(self) -> Self:
         return self
@@ -330,6 +342,18 @@ class SessionManager:
             supported = support.exporter_cls.supported_option_list
             options = [option for option in options if option.partition("=")[0] in supported]
         return support.exporter_cls(options, exporter_unit=support)
+
+
+@contextlib.contextmanager
+def _collecting_later() -> Iterator[None]:
+    """Keep the cycle collector from looking at the objects of a large session again and again while they are made."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _exporters_of(state: SessionState) -> dict[str, ExporterUnitSupport]:

@@ -11,59 +11,49 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, TypeAlias
-
-import attrs
 
 from plainbox.errors import (
     BrokenReferenceToExternalFile,
     CorruptedSessionError,
     IncompatibleJobError,
     IncompatibleSessionError,
+    SessionResumeError,
 )
 from plainbox.session.metadata import SessionMetaData
-from plainbox.session.result import JobResult, restore_result
+from plainbox.session.result import DiskJobResult, JobResult, restore_result
 from plainbox.session.state import SessionState
-from plainbox.units import JobDefinition, Unit
+from plainbox.session.suspend import differing_field, is_same_checksum, job_of_definition, provider_of_definition
+from plainbox.session.tree import check_change
+from plainbox.units import Unit
 
-__all__ = ["EarlyCallback", "ResumeFlag", "SessionPeekHelper", "SessionResumeHelper"]
+__all__ = ["STALE", "EarlyCallback", "ResumeFlag", "SessionPeekHelper", "SessionResumeHelper"]
 
 _log = logging.getLogger(__name__)
 
 EarlyCallback: TypeAlias = Callable[[SessionState], "SessionState | None"]
 _Json: TypeAlias = "dict[str, Any]"
 
+#: Key of a result whose job is not defined any more as it was when the result came.
+STALE = "stale_definition"
+
+_SCHEMA = "plainbox.session/1"
+
 
 class ResumeFlag:
     """What the resume may overlook or must check."""
 
     FILE_REFERENCE_CHECKS = "file-reference-checks"
+    #: Jobs may have changed: results keep their outcome and are marked with :data:`STALE`.
     IGNORE_JOB_CHECKSUMS = "ignore-job-checksums"
+    #: Jobs may be gone: they are not run, and what is stored of them stands for them in reports.
     ALLOW_MISSING_JOBS = "allow-missing-jobs"
-    #: Both of the latter: enough to show and export a session, not to go on with it.
+    #: Whatever can be shown is shown, on the understanding that nobody goes on with the session.
     READ_ONLY = "read-only"
 
 
 _KNOWN_FLAGS = {value for name, value in vars(ResumeFlag).items() if name.isupper()}
-
-
-@attrs.frozen
-class StoredProvider:
-    """Stands for the provider of a job whose definition comes from the session itself."""
-
-    namespace: str
-    name: str = "stored in the session"
-    version: str = "0"
-    gettext_domain: None = None
-    units_dir: None = None
-    jobs_dir: None = None
-    data_dir: None = None
-    bin_dir: None = None
-    locale_dir: None = None
-
-    @property
-    def base_dir(self) -> Any:
-        raise FileNotFoundError("the provider is not there any more")
 
 
 class SessionPeekHelper:
@@ -81,6 +71,8 @@ class SessionResumeHelper:
         self._units = job_list
         self._flags = set(flags or ())
         self._location = location
+        #: Whether the state that was made is not the one that was stored: something was overlooked on request.
+        self.differs = False
         for flag in sorted(self._flags - _KNOWN_FLAGS):
             _log.warning("The resume flag %r is not known", flag)
         if ResumeFlag.READ_ONLY in self._flags:
@@ -90,95 +82,162 @@ class SessionResumeHelper:
         """Return the state that the bytes describe.
 
         ``early_cb`` sees the bare state before anything is restored and may return another one to be filled. Raises
-        :class:`CorruptedSessionError` for what cannot be, :class:`IncompatibleJobError` for jobs that have changed or
-        are missing, :class:`BrokenReferenceToExternalFile` for logs that are gone, when asked to check.
+        :class:`CorruptedSessionError` for what cannot be, :class:`IncompatibleSessionError` for what another version
+        wrote, :class:`IncompatibleJobError` for jobs that have changed or are missing, and
+        :class:`BrokenReferenceToExternalFile` for logs that are gone, when asked to check or when they are needed.
         """
         document = _parse(data)
+        metadata = _metadata(document)
         state = SessionState(self._units)
         if early_cb is not None:
             state = early_cb(state) or state
-        metadata = _metadata(document)
         state.metadata.update_from_dict(metadata.as_dict())
         with state.deferred_readiness():
-            self._restore_jobs(state, document)
-            must, want = (self._known_jobs(state, document.get(key, [])) for key in ("must", "want"))
-            state.update_mandatory_job_list(must)
-            state.update_desired_job_list(want, include_mandatory=False)
+            _Restoring(state, document, self._flags, self._location, self._note_difference).all_jobs()
         information = document.get("sys")
         if information is not None:
-            state.system_information = _typed(information, dict, "system information")
+            state.system_information = information
         return state
 
-    # -- jobs and results
+    def _note_difference(self) -> None:
+        self.differs = True
 
-    def _restore_jobs(self, state: SessionState, document: _Json) -> None:
-        entries = _typed(document.get("jobs", {}), dict, "jobs")
-        histories = self._histories(document)
-        unknown = [job_id for job_id in histories if job_id not in entries]
-        if unknown:
-            raise CorruptedSessionError(f"results of jobs that are not listed: {', '.join(sorted(unknown))}")
-        changed: list[str] = []
-        waiting = sorted(entries)
-        while waiting:
-            later: list[str] = []
-            for job_id in waiting:
-                job_state = state.job_state_map.get(job_id)
-                if job_state is None:
-                    later.append(job_id)
-                    continue
-                if entries[job_id].get("sum") != job_state.job.checksum:
-                    changed.append(job_id)
-                self._replay(state, job_id, entries[job_id], histories.get(job_id, ()))
-            if len(later) == len(waiting):
-                break
-            waiting = later
-        else:
-            later = []
-        missing = self._stand_in(state, document, later, entries, histories)
-        if ResumeFlag.IGNORE_JOB_CHECKSUMS in self._flags:
-            for job_id in changed:
-                _log.warning("The definition of %s has changed since the session began", job_id)
-            changed = []
-        if changed or missing:
-            raise IncompatibleJobError(
-                _incompatible(state, document, changed, missing), changed=changed, missing=missing
-            )
 
-    def _replay(self, state: SessionState, job_id: str, entry: Mapping[str, Any], history: Iterable[JobResult]) -> None:
-        job_state = state.job_state_map[job_id]
-        for result in history:
-            state.update_job_result(job_state.job, result)
-        attempts = entry.get("attempts")
-        if attempts is not None:
-            job_state.attempts = _typed(attempts, int, f"attempts of {job_id}")
+class _Restoring:
+    """The way from a checked document to the jobs, results and lists of one state."""
 
-    def _stand_in(
+    def __init__(
         self,
         state: SessionState,
         document: _Json,
-        ids: list[str],
-        entries: Mapping[str, Any],
-        histories: Mapping[str, list[JobResult]],
-    ) -> list[str]:
-        """Make jobs from their stored definitions where that is allowed; return the ids that stay missing."""
-        if not ids or ResumeFlag.ALLOW_MISSING_JOBS not in self._flags:
-            return ids
-        definitions = _typed(document.get("units", {}), dict, "units")
-        missing = []
-        for job_id in ids:
-            job = _from_definition(definitions.get(job_id))
-            if job is None or job.id != job_id:
-                missing.append(job_id)
-                continue
-            state.add_unit(job, recompute=False)
-            self._replay(state, job_id, entries[job_id], histories.get(job_id, ()))
-        return missing
+        flags: set[str],
+        location: str | None,
+        note_difference: Callable[[], None],
+    ) -> None:
+        self._state = state
+        self._flags = flags
+        self._location = location
+        self._note_difference = note_difference
+        self._entries: dict[str, _Json] = document.get("jobs", {})
+        self._definitions: _Json = document.get("units", {})
+        self._lists: tuple[list[str], list[str]] = document.get("must", []), document.get("want", [])
+        self._histories = self._restored_results(document.get("res", []))
+        self._changed: list[str] = []
 
-    def _histories(self, document: _Json) -> dict[str, list[JobResult]]:
-        histories: dict[str, list[JobResult]] = {}
-        for job_id, _, stored in _typed(document.get("res", []), list, "results"):
+    def all_jobs(self) -> None:
+        """Restore everything that is stored about jobs."""
+        missing = self._replay_known()
+        missing += sorted({item for items in self._lists for item in items} - self._entries.keys() - self._known())
+        bogus = [job_id for job_id in missing if job_of_definition(job_id, self._definitions.get(job_id)) is None]
+        if bogus:
+            raise CorruptedSessionError(f"the session speaks of jobs that it does not know: {', '.join(bogus)}")
+        self._judge(missing)
+        read_only = ResumeFlag.READ_ONLY in self._flags
+        for job_id in missing:
+            self._stand_in(job_id)
+        must, want = (
+            [self._state.job_state_map[job_id].job for job_id in ids if read_only or job_id not in missing]
+            for ids in self._lists
+        )
+        self._state.update_mandatory_job_list(must)
+        self._state.update_desired_job_list(want, include_mandatory=False)
+
+    def _known(self) -> set[str]:
+        return set(self._state.job_state_map)
+
+    def _replay_known(self) -> list[str]:
+        """Replay the results of the jobs that are known or become known by it; return the ids of the others.
+
+        A resource job brings the jobs made from its records; these may be resource jobs themselves.
+        """
+        states = self._state.job_state_map
+        waiting = sorted(self._entries)
+        while waiting:
+            later = []
+            for job_id in waiting:
+                job_state = states.get(job_id)
+                if job_state is None:
+                    later.append(job_id)
+                    continue
+                same = is_same_checksum(self._entries[job_id].get("sum"), job_state.job.checksum)
+                if not same:
+                    self._changed.append(job_id)
+                self._replay(job_id, stale=not same)
+            if len(later) == len(waiting):
+                break
+            waiting = later
+        return waiting
+
+    def _replay(self, job_id: str, *, stale: bool = False) -> None:
+        job_state = self._state.job_state_map[job_id]
+        for result in self._histories.get(job_id, ()):
+            if stale:
+                result = restore_result({**result.as_dict(), STALE: True}, self._location)
             try:
-                result = restore_result(stored, self._location)
+                self._state.update_job_result(job_state.job, result)
+            except (SessionResumeError, OSError) as error:
+                if ResumeFlag.READ_ONLY not in self._flags:
+                    raise
+                _log.warning("What the resource job %s found out cannot be read: %s", job_id, error)
+        entry = self._entries[job_id]
+        job_state.attempts = entry.get("attempts", job_state.attempts)
+        via = self._state.job_state_map.get(entry.get("via", ""))
+        if via is not None and job_state.via_job is not None:
+            # Of several resource jobs that make the same job, the first one to run made it.
+            job_state.via_job = via.job
+
+    def _stand_in(self, job_id: str) -> None:
+        """Put the job that the session has stored in the place of the one that is gone."""
+        entry = self._entries.get(job_id, {})
+        job = job_of_definition(job_id, self._definitions.get(job_id), entry.get("sum"))
+        assert job is not None
+        self._state.add_unit(job)
+        if job_id in self._entries:
+            self._replay(job_id)
+
+    def _judge(self, missing: list[str]) -> None:
+        """Raise :class:`IncompatibleJobError` with all jobs at fault, those left out that may be."""
+        refused = {
+            "changed": () if ResumeFlag.IGNORE_JOB_CHECKSUMS in self._flags else tuple(self._changed),
+            "missing": () if ResumeFlag.ALLOW_MISSING_JOBS in self._flags else tuple(missing),
+        }
+        if any(refused.values()):
+            details = {"changed": self._about_changed, "missing": self._about_missing}
+            text = "; ".join(f"{kind}: {', '.join(map(details[kind], ids))}" for kind, ids in refused.items() if ids)
+            raise IncompatibleJobError(
+                f"the providers are not what they were when the session began; {text}", **refused
+            )
+        if self._changed or missing:
+            self._note_difference()
+            _log.warning("Jobs that are not as they were: %s", ", ".join([*self._changed, *missing]))
+
+    def _about_changed(self, job_id: str) -> str:
+        job = self._state.job_state_map[job_id].job
+        field = differing_field(self._definitions.get(job_id), job)
+        if job.template_id is None:
+            where = str(job.origin) if job.origin is not None else ""
+        elif field == "parameters":
+            return f"{job_id} (template {job.template_id} was filled in with other values)"
+        else:
+            where = f"template {job.template_id}"
+        remarks = [where] if where else []
+        if field is not None:
+            remarks.append(f"field {field}")
+        return f"{job_id} ({', '.join(remarks)})" if remarks else job_id
+
+    def _about_missing(self, job_id: str) -> str:
+        name = provider_of_definition(self._definitions.get(job_id))
+        return f"{job_id} (provider {name})" if name is not None else job_id
+
+    def _restored_results(self, stored: list[Any]) -> dict[str, list[JobResult]]:
+        histories: dict[str, list[JobResult]] = {}
+        for job_id, attempt, data in sorted(stored, key=lambda item: item[1]):
+            if job_id not in self._entries:
+                raise CorruptedSessionError(f"there is a result of {job_id!r}, which the session does not list")
+            try:
+                result = restore_result(data, self._location)
+                if result.is_hollow or result.attempt != attempt:
+                    raise ValueError(f"it is not one of attempt {attempt}")
             except (TypeError, ValueError) as error:
                 raise CorruptedSessionError(f"a result of {job_id!r} makes no sense: {error}") from None
             if ResumeFlag.FILE_REFERENCE_CHECKS in self._flags:
@@ -186,76 +245,49 @@ class SessionResumeHelper:
             histories.setdefault(job_id, []).append(result)
         return histories
 
-    def _known_jobs(self, state: SessionState, ids: Any) -> list[JobDefinition]:
-        lenient = ResumeFlag.ALLOW_MISSING_JOBS in self._flags
-        missing = [job_id for job_id in _typed(ids, list, "job list") if job_id not in state.job_state_map]
-        if missing and not lenient:
-            raise IncompatibleJobError(
-                f"jobs of the session are not known any more: {', '.join(sorted(missing))}", missing=missing
-            )
-        return [state.job_state_map[job_id].job for job_id in ids if job_id in state.job_state_map]
+
+# -- the document
 
 
 def _parse(data: bytes) -> _Json:
+    """Return the document that the bytes are, everything in it of the right type as far as it is looked at here."""
     try:
         document = json.loads(data)
     except (ValueError, RecursionError):
         raise CorruptedSessionError("this is no checkpoint of a session") from None
-    if not isinstance(document, dict) or "t" not in document:
+    if not isinstance(document, dict) or document.get("t") not in ("full", "ck"):
         raise CorruptedSessionError("this is no checkpoint of a session")
+    if document.get("schema", _SCHEMA) != _SCHEMA:
+        raise IncompatibleSessionError(f"the checkpoint was written as {document['schema']!r}; this is {_SCHEMA}")
     if document["t"] != "full":
-        raise IncompatibleSessionError(f"this is no full checkpoint but {document['t']!r}")
+        raise CorruptedSessionError("this is a change of a session and not all of it")
+    try:
+        check_change(document)
+        _check_entries(document.get("jobs", {}))
+        if not isinstance(document.get("sys", {}), dict | None):
+            raise ValueError("'sys' is not an object")
+    except ValueError as error:
+        raise CorruptedSessionError(f"the checkpoint makes no sense: {error}") from None
     return document
+
+
+def _check_entries(entries: Mapping[str, _Json]) -> None:
+    for job_id, entry in entries.items():
+        attempts, via = entry.get("attempts", 0), entry.get("via", "")
+        if not isinstance(attempts, int) or isinstance(attempts, bool) or not isinstance(via, str):
+            raise ValueError(f"the entry of job {job_id!r} has a value of a wrong type")
 
 
 def _metadata(document: _Json) -> SessionMetaData:
     metadata = SessionMetaData()
     try:
-        metadata.update_from_dict(_typed(document.get("meta", {}), dict, "metadata"))
+        metadata.update_from_dict(document.get("meta", {}))
     except (TypeError, ValueError) as error:
         raise CorruptedSessionError(f"the metadata of the session makes no sense: {error}") from None
     return metadata
 
 
-def _typed(value: Any, wanted: type, name: str) -> Any:
-    if not isinstance(value, wanted) or isinstance(value, bool):
-        raise CorruptedSessionError(f"{name} should be {wanted.__name__}, not {type(value).__name__}")
-    return value
-
-
 def _check_log(job_id: str, result: JobResult) -> None:
-    from pathlib import Path
-
-    filename = getattr(result, "io_log_filename", None)
+    filename = result.io_log_filename if isinstance(result, DiskJobResult) else None
     if filename is not None and not Path(filename).is_file():
         raise BrokenReferenceToExternalFile(f"the log of {job_id!r} is gone: {filename}")
-
-
-def _from_definition(stored: Any) -> JobDefinition | None:
-    if not isinstance(stored, dict) or not isinstance(stored.get("fields"), dict):
-        return None
-    namespace = stored.get("namespace")
-    provider = StoredProvider(namespace) if isinstance(namespace, str) else None
-    parameters = stored.get("parameters")
-    return JobDefinition(
-        stored["fields"], provider=provider, parameters=parameters if isinstance(parameters, dict) else None
-    )
-
-
-def _incompatible(state: SessionState, document: _Json, changed: list[str], missing: list[str]) -> str:
-    """Return a sentence that names every job at fault and, for an instance, the field that differs first."""
-    parts = []
-    definitions = document.get("units", {})
-    for job_id in changed:
-        stored = definitions.get(job_id, {})
-        old = stored.get("fields", {})
-        new = state.job_state_map[job_id].job
-        differing = [key for key in sorted({*old, *new.data}) if key in old and old[key] != new.data.get(key)]
-        detail = f" (field {differing[0]!r})" if differing else ""
-        if stored.get("parameters", None) not in (None, new.parameters):
-            detail = f" (made by template {new.template_id!r} from other values)"
-        parts.append(f"{job_id}{detail}")
-    text = "; ".join(
-        f"{title}: {', '.join(items)}" for title, items in (("changed", parts), ("missing", missing)) if items
-    )
-    return f"the providers are not what they were when the session began; {text}"

@@ -5,8 +5,8 @@ Pure and deterministic: the same state gives the same bytes. The form is describ
 stands in it about one job is made as short as reports and comparisons allow, because it is written for every job:
 
 * the entry of a job has the beginning of its checksum, and its attempts unless it still has all of them;
-* the definition of a job, written once, has what reports show of a job whose provider is gone. An instance of a template
-  has its parameters and a short digest of every other field too, so that a resume can name the field that has changed.
+* the definition of a job, written once, has what reports show of a job whose provider is gone. For an instance of a
+  template, which a resume makes anew, it has a short digest of everything else too, to name what has changed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from pathlib import Path
+
+import attrs
 
 from plainbox.session.changes import ChangeSet, represented
 from plainbox.session.jobs import JobState
@@ -23,10 +25,10 @@ from plainbox.session.state import SessionState
 from plainbox.units import JobDefinition
 from plainbox.units.record import Value
 
-__all__ = ["SessionSuspendHelper", "digest_of_field", "is_same_checksum", "job_of_definition"]
+__all__ = ["SessionSuspendHelper", "differing_field", "is_same_checksum", "job_of_definition", "provider_of_definition"]
 
 #: The fields of a job that reports show.
-_SHOWN = ("plugin", "_summary", "summary", "category_id", "certification-status", "flags")
+_SHOWN = ("plugin", "summary", "category_id", "certification-status", "template-id")
 #: Of the checksum of a job 128 bits are kept: enough to tell that a definition has changed.
 _SUM_DIGITS = 32
 #: What a job has when it was never started.
@@ -75,7 +77,7 @@ class SessionSuspendHelper:
             "drop": [[job_id, attempt] for job_id, attempt in changes.dropped],
             "res": [[job_id, result.attempt, result.as_dict()] for job_id, result in changes.results],
         }
-        document = {key: value for key, value in parts.items() if value}
+        document: dict[str, JsonValue] = {key: value for key, value in parts.items() if value}
         if changes.want is not None:
             document["want"] = list(changes.want)
         if changes.must is not None:
@@ -107,26 +109,88 @@ def _definitions(states: Iterable[JobState]) -> dict[str, JsonValue]:
 
 
 def _definition(job: JobDefinition) -> dict[str, JsonValue]:
-    stored: dict[str, JsonValue] = {"fields": {key: _json(job.data[key]) for key in _SHOWN if key in job.data}}
+    stored: dict[str, JsonValue] = {"fields": _shown(job)}
     if job.provider is not None:
         stored["provider"] = job.provider.name
     if job.parameters is not None:
-        stored["parameters"] = dict(job.parameters)
-        stored["others"] = {key: digest_of_field(value) for key, value in job.data.items() if key not in _SHOWN}
+        stored["parameters"] = _digest(job.parameters)
+        stored["others"] = _others(job)
     return stored
 
 
-def job_of_definition(job_id: str, stored: Any) -> JobDefinition | None:
-    """Return a job with this id that shows what its stored definition says; ``None`` when there is no such thing.
+def _shown(job: JobDefinition) -> dict[str, JsonValue]:
+    return {key: _json(value) for key in _SHOWN if (value := job.value_of(key)) is not None}
 
-    It can be looked at and reported, and not be run.
+
+def _others(job: JobDefinition) -> dict[str, JsonValue]:
+    return {key: _digest(value) for key, value in job.data.items() if key.removeprefix("_") not in _SHOWN}
+
+
+def _json(value: Value) -> JsonValue:
+    if isinstance(value, list):
+        return [_json(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _json(item) for key, item in value.items()}
+    return value
+
+
+def _digest(value: object) -> str:
+    text = json.dumps(value, sort_keys=True, default=dict)
+    return hashlib.blake2b(text.encode("ascii"), digest_size=4).hexdigest()
+
+
+def differing_field(stored: object, job: JobDefinition) -> str | None:
+    """Return the first field, by name, in which a job is not what its stored definition says, as far as that tells.
+
+    ``parameters`` stands for what a template was filled in with.
+    """
+    if not isinstance(stored, Mapping):
+        return None
+    if job.parameters is not None and stored.get("parameters") not in (None, _digest(job.parameters)):
+        return "parameters"
+    for known, present in ((stored.get("fields"), _shown(job)), (stored.get("others"), _others(job))):
+        if isinstance(known, Mapping):
+            differing = [str(key) for key in {*known, *present} if known.get(key) != present.get(key)]
+            if differing:
+                return min(differing).removeprefix("_")
+    return None
+
+
+def provider_of_definition(stored: object) -> str | None:
+    """Return the name of the provider that a job came from, when its stored definition tells."""
+    name = stored.get("provider") if isinstance(stored, Mapping) else None
+    return name if isinstance(name, str) else None
+
+
+def job_of_definition(job_id: str, stored: object, checksum: object = None) -> JobDefinition | None:
+    """Return a job with this id that shows what its stored definition says; ``None`` when that says nothing.
+
+    It can be looked at and reported, and not be run. With the checksum of the entry it counts as the job it stands for.
     """
     if not isinstance(stored, Mapping) or not isinstance(stored.get("fields"), Mapping):
         return None
-    parameters = stored.get("parameters")
-    if parameters is not None and not _is_text_mapping(parameters):
-        return None
     namespace, colons, partial_id = job_id.partition("::")
-    provider = _StoredProvider(namespace, str(stored.get("provider"))) if colons else None
-    fields = {**stored["fields"], "id": partial_id if colons else job_id}
-    return JobDefinition(fields, provider=provider, parameters=parameters)
+    provider = _StoredProvider(namespace, provider_of_definition(stored) or namespace) if colons else None
+    job = JobDefinition({**stored["fields"], "id": partial_id if colons else job_id}, provider=provider)
+    if isinstance(checksum, str):
+        vars(job)["checksum"] = checksum
+    return job
+
+
+@attrs.frozen
+class _StoredProvider:
+    """Stands for the provider of a job whose definition comes from the session itself."""
+
+    namespace: str
+    name: str
+    version: str = "0"
+    gettext_domain: None = None
+    units_dir: None = None
+    jobs_dir: None = None
+    data_dir: None = None
+    bin_dir: None = None
+    locale_dir: None = None
+
+    @property
+    def base_dir(self) -> Path:
+        raise FileNotFoundError(f"the provider {self.name} is not there any more")

@@ -40,7 +40,9 @@ _UNSTABLE = (
     (re.compile(rf"pbox-{_TIME}\.[0-9]{{6}}"), "pbox-TIME"),
     (re.compile(rf"{_TIME}Z"), "TIME"),
     (re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}"), "TIME"),
-    (re.compile(r"\b[0-9]+\.[0-9]{1,3} s\b"), "N s"),
+    (re.compile(r"\b[0-9]+(\.[0-9]+)? m?s\b"), "N s"),
+    (re.compile(r"\bbyte [0-9]+\b"), "byte N"),
+    (re.compile(r"^([oen]) [0-9]+ ([0-9]+) [0-9a-f]{8}$"), r"\1 N \2 SUM"),
     (re.compile(r"\b[0-9a-f]{16}\b"), "HEX"),
     (re.compile(r"[ \t]+"), " "),
 )

@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a provider says of itself: ``.provider`` files and the ``manage.py`` of source trees."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from plainbox.errors import ProviderError
+from plainbox.providers.definition import ProviderDefinition, from_file, from_source_tree
+
+HEAD = "[PlainBox Provider]\n"
+GOOD = HEAD + "name = org.example:home\nversion = 1.0\nrelocatable = True\n"
+
+
+def write(directory: Path, text: str | bytes, name: str = "home.provider") -> Path:
+    path = directory / name
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def problem(path: Path) -> str:
+    with pytest.raises(ProviderError) as caught:
+        from_file(path) if path.suffix == ".provider" else from_source_tree(path)
+    return str(caught.value).removeprefix(f"{path.parent if path.suffix else path}/")
+
+
+# -- .provider files
+
+
+def test_a_relocatable_provider_is_beside_its_definition(tmp_path: Path) -> None:
+    """Its folders are those that exist there."""
+    (tmp_path / "units").mkdir()
+    (tmp_path / "bin").mkdir()
+    found = from_file(write(tmp_path, GOOD + "description = D\ngettext_domain = home\n"))
+    assert found == ProviderDefinition(
+        name="org.example:home",
+        namespace="org.example",
+        version="1.0",
+        description="D",
+        gettext_domain="home",
+        base_dir=tmp_path,
+        units_dir=tmp_path / "units",
+        jobs_dir=None,
+        data_dir=None,
+        bin_dir=tmp_path / "bin",
+        locale_dir=None,
+        origin=found.origin,
+    )
+    assert str(found.origin) == str(tmp_path / "home.provider")
+
+
+@pytest.mark.parametrize("word", ["True", "true", "yes", "1", "on"])
+def test_relocatable_is_a_truth_value_and_wins(tmp_path: Path, word: str) -> None:
+    """A location or a folder that is given beside it counts nothing."""
+    (tmp_path / "units").mkdir()
+    text = HEAD + f"name = org.example:home\nversion = 1\nrelocatable = {word}\nlocation = /nowhere\nunits_dir = /nowhere\n"
+    assert from_file(write(tmp_path, text)).units_dir == tmp_path / "units"
+
+
+def test_a_location_implies_the_folders(tmp_path: Path) -> None:
+    """It is an absolute directory; a folder that is given wins over the one that is there."""
+    base = tmp_path / "base"
+    for name in ("units", "jobs", "data", "elsewhere"):
+        (base / name).mkdir(parents=True)
+    text = HEAD + f"name = org.example:home\nversion = 1\nlocation = {base}\ndata_dir = {base / 'elsewhere'}\n"
+    found = from_file(write(tmp_path, text))
+    assert (found.base_dir, found.units_dir, found.jobs_dir, found.data_dir, found.bin_dir) == (
+        base, base / "units", base / "jobs", base / "elsewhere", None,
+    )  # fmt: skip
+
+
+def test_folders_alone_imply_nothing(tmp_path: Path) -> None:
+    """Without a location only the folders that are given count."""
+    (tmp_path / "units").mkdir()
+    (tmp_path / "jobs").mkdir()
+    text = HEAD + f"name = org.example:home\nversion = 1\nunits_dir = {tmp_path / 'units'}\n"
+    found = from_file(write(tmp_path, text))
+    assert (found.units_dir, found.jobs_dir) == (tmp_path / "units", None)
+
+
+def test_built_catalogues_are_found(tmp_path: Path) -> None:
+    """In a source tree the catalogues are where building leaves them; installed ones win."""
+    (tmp_path / "build" / "mo").mkdir(parents=True)
+    path = write(tmp_path, GOOD)
+    assert from_file(path).locale_dir == tmp_path / "build" / "mo"
+    (tmp_path / "locale").mkdir()
+    assert from_file(path).locale_dir == tmp_path / "locale"
+
+
+@pytest.mark.parametrize(
+    ("name", "namespace", "expected"),
+    [
+        ("org.example:home", None, "org.example"),
+        ("2013.org.example:home-2", None, "2013.org.example"),
+        ("org.example:home", "org.other", "org.other"),
+        ("home", "org.example", "org.example"),
+    ],
+)
+def test_names_and_namespaces(tmp_path: Path, name: str, namespace: str | None, expected: str) -> None:
+    """The namespace is what is before the colon unless one is given; with one, a simple name is enough."""
+    text = HEAD + f"name = {name}\nversion = 1\nrelocatable = True\n" + (f"namespace = {namespace}\n" if namespace else "")
+    found = from_file(write(tmp_path, text))
+    assert (found.name, found.namespace) == (name, expected)
+
+
+@pytest.mark.parametrize("version", ["1", "1.0", "0.37.0", "5.0rc1", "1.0+git1", "1.0~beta1", "2!1.0.dev2"])
+def test_versions(tmp_path: Path, version: str) -> None:
+    """A version begins with a digit."""
+    assert from_file(write(tmp_path, GOOD.replace("1.0", version))).version == version
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("", "home.provider: the section [PlainBox Provider] is missing", id="nothing"),
+        pytest.param("[Other]\na = b\n", "home.provider: the section [PlainBox Provider] is missing", id="another section"),
+        pytest.param("\nname = x\n", "home.provider:2: not a provider definition", id="no section"),
+        pytest.param(HEAD + "name = x\nname = y\n", "home.provider:3: not a provider definition", id="a key twice"),
+        pytest.param(HEAD + "a = b\n\n" + HEAD, "home.provider:4: not a provider definition", id="a section twice"),
+        pytest.param(HEAD + "\nwords\n", "home.provider:3: not a provider definition", id="no key"),
+        pytest.param(HEAD + "name: x\n", "home.provider:2: not a provider definition", id="a colon for a sign"),
+        pytest.param(HEAD, "home.provider: neither location nor relocatable nor any directory is given", id="no place"),
+        pytest.param(HEAD + "relocatable = True\n", "home.provider: '' is not a provider name", id="no name"),
+        pytest.param(GOOD.replace("org.example:home", "home"), "home.provider: 'home' is not a provider name", id="a simple name"),
+        pytest.param(GOOD.replace("org.example", "Org"), "home.provider: 'Org:home' is not a provider name", id="a bad name"),
+        pytest.param(GOOD.replace("1.0", "one"), "home.provider: 'one' is not a version", id="a bad version"),
+        pytest.param(GOOD.replace("version = 1.0\n", ""), "home.provider: '' is not a version", id="no version"),
+        pytest.param(GOOD + "namespace = a::b\n", "home.provider: 'a::b' is not a namespace", id="a bad namespace"),
+        pytest.param(GOOD + "namespace = a\n  b\n", "home.provider: 'a\\nb' is not a namespace", id="two namespaces"),
+        pytest.param(GOOD + "gettext_domain = ../x\n", "home.provider: '../x' is not a gettext domain", id="a path for a domain"),
+        pytest.param(HEAD + "location = relative\n", "home.provider: location is no absolute path of a directory: 'relative'", id="relative"),
+        pytest.param(HEAD + "location = /no/where\n", "home.provider: location is no absolute path of a directory: '/no/where'", id="nowhere"),
+        pytest.param(HEAD + "bin_dir = /no/where\n", "home.provider: bin_dir is no absolute path of a directory: '/no/where'", id="no bin"),
+        pytest.param(b"\xff\xfe", "home.provider: not a text file", id="binary"),
+    ],
+)  # fmt: skip
+def test_a_bad_definition_is_told_with_its_place(tmp_path: Path, text: str | bytes, expected: str) -> None:
+    """Whatever is wrong is an error of the provider that names the file, and the line when there is one."""
+    assert problem(write(tmp_path, text)).startswith(expected)
+
+
+def test_a_definition_that_cannot_be_read(tmp_path: Path) -> None:
+    """A directory, a pipe or nothing in its place is an error of the provider."""
+    (tmp_path / "a.provider").mkdir()
+    os.mkfifo(tmp_path / "b.provider")
+    for name in ("a.provider", "b.provider", "c.provider"):
+        assert "cannot be read" in problem(tmp_path / name)
+
+
+def test_a_byte_order_mark_and_crlf_are_accepted(tmp_path: Path) -> None:
+    """Editors of other systems write them."""
+    assert from_file(write(tmp_path, "\ufeff" + GOOD.replace("\n", "\r\n"))).name == "org.example:home"
+
+
+def test_percent_signs_are_text(tmp_path: Path) -> None:
+    """Nothing is interpolated."""
+    assert from_file(write(tmp_path, GOOD + "description = 100 %(name)s\n")).description == "100 %(name)s"
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.text(max_size=60)
+    | st.lists(
+        st.sampled_from([HEAD, "name = org.example:home\n", "version = 1\n", "relocatable = True\n", "location = /\n"])
+        | st.sampled_from(["namespace = x\n", " x\n", "units_dir = \0\n", "[DEFAULT]\n", "=\n", "# c\n", "\n", "%(\n"])
+        | st.text(max_size=5),
+        max_size=10,
+    ).map("".join)
+)
+def test_any_text_is_a_definition_or_an_error(tmp_path: Path, text: str) -> None:
+    """Nothing but a definition or an error of the provider comes out."""
+    try:
+        found = from_file(write(tmp_path, text))
+    except ProviderError as error:
+        assert error.origin is not None
+    else:
+        assert found.namespace
+
+
+# -- source trees
+
+MANAGE = """#!/usr/bin/env python3
+from plainbox.provider_manager import setup, N_
+
+setup(
+    name='org.example:home',
+    version="1.0",
+    description=N_("What it is"),
+    gettext_domain="home",
+    strict=False, deprecated=VERSION,
+)
+"""
+
+
+def test_a_source_tree_is_read(tmp_path: Path) -> None:
+    """The definition is what manage.py gives to setup(), the folders are those beside it."""
+    (tmp_path / "units").mkdir()
+    write(tmp_path, MANAGE, "manage.py")
+    found = from_source_tree(tmp_path)
+    assert (found.name, found.namespace, found.version) == ("org.example:home", "org.example", "1.0")
+    assert (found.description, found.gettext_domain, found.units_dir) == ("What it is", "home", tmp_path / "units")
+    assert str(found.origin) == f"{tmp_path / 'manage.py'}:4"
+
+
+def test_nothing_of_a_source_tree_is_executed(tmp_path: Path) -> None:
+    """Pointing at a directory of somebody else is safe."""
+    write(tmp_path, f"open({str(tmp_path / 'ran')!r}, 'w')\n" + MANAGE, "manage.py")
+    from_source_tree(tmp_path)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("", "manage.py: no call of setup() in it", id="nothing"),
+        pytest.param("setup(\n", "manage.py: not a Python file", id="no Python"),
+        pytest.param(b"# \xff\n", "manage.py: not a text file", id="binary"),
+        pytest.param("x = '\0'", "manage.py: not a Python file", id="a NUL byte"),
+        pytest.param("(" * 10_000, "manage.py: not a Python file", id="brackets"),
+        pytest.param("-" * 100_000 + "1", "manage.py: not a Python file", id="depth"),
+        pytest.param("\nsetup()\n", "manage.py:2: '' is not a provider name", id="no name"),
+        pytest.param("setup(name=NAME, version='1')", "manage.py:1: '' is not a provider name", id="a name that is not written out"),
+        pytest.param("setup(name='org.example:x', **more)", "manage.py:1: '' is not a version", id="no version"),
+    ],
+)
+def test_a_bad_source_tree_is_told_with_its_place(tmp_path: Path, text: str | bytes, expected: str) -> None:
+    """Whatever is wrong is an error of the provider."""
+    write(tmp_path, text, "manage.py")
+    assert problem(tmp_path).startswith(expected)
+
+
+def test_what_python_thinks_of_the_style_is_not_told(tmp_path: Path) -> None:
+    """A bad escape in somebody's manage.py is no warning of ours."""
+    write(tmp_path, 'x = "\\d"\n' + MANAGE, "manage.py")
+    assert from_source_tree(tmp_path).version == "1.0"
