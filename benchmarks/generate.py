@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-# ruff: noqa: SIM905
 """A provider of the size that real ones have together: the material of the benchmarks.
 
 The mix of kinds, fields, flags, expressions and include entries follows what the stock providers of Checkbox hold: 1163
@@ -22,83 +21,15 @@ PLANS = 832
 TEMPLATES = 359
 MANIFEST_ENTRIES = 125
 
-_AREAS = [
-    "audio",
-    "bluetooth",
-    "camera",
-    "cpu",
-    "disk",
-    "ethernet",
-    "firmware",
-    "graphics",
-    "info",
-    "input",
-    "led",
-    "mediacard",
-    "memory",
-    "miscellanea",
-    "monitor",
-    "networking",
-    "optical",
-    "power-management",
-    "stress",
-    "suspend",
-    "touchpad",
-    "touchscreen",
-    "usb",
-    "virtualization",
-    "wireless",
-]
-_WORDS = [
-    "check",
-    "that",
-    "the",
-    "device",
-    "under",
-    "test",
-    "keeps",
-    "its",
-    "settings",
-    "after",
-    "every",
-    "step",
-    "and",
-    "compare",
-    "what",
-    "it",
-    "reports",
-    "with",
-    "the",
-    "values",
-    "which",
-    "were",
-    "written",
-    "before",
-    "measure",
-    "how",
-    "long",
-    "it",
-    "takes",
-    "read",
-    "the",
-    "log",
-    "look",
-    "for",
-    "errors",
-    "and",
-    "tell",
-    "the",
-    "operator",
-    "what",
-    "to",
-    "do",
-    "when",
-    "nothing",
-    "happens",
-    "within",
-    "a",
-    "minute",
-]
+_AREAS = str.split(
+    "audio bluetooth camera cpu disk ethernet firmware graphics info input led mediacard memory miscellanea monitor"
+    " networking optical power-management stress suspend touchpad touchscreen usb virtualization wireless"
+)
+_WORDS = str.split(
+    "check that the device under test keeps its settings after every step and compare what it reports with the values"
+    " which were written before measure how long it takes read the log look for errors and tell the operator what to do"
+    " when nothing happens within a minute"
+)
 _RESOURCES = ("device", "package", "executable", "environment", "net", "block_device", "graphics_card", "cpuinfo")
 _FILES_PER_AREA = 4
 

@@ -21,6 +21,7 @@ exclude_patterns = ["_build", "_ext"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 nitpicky = True
+smartquotes = False  # options begin with two dashes
 
 html_theme = "furo"
 html_title = f"Plainbox {release}"

@@ -45,33 +45,29 @@ _ISSUES: Mapping[Code, tuple[str, str]] = {
 def unit_fields(kind: str) -> str:
     """Return the table of the fields of one kind of unit."""
     return _table(
-        ("Field", "Type", "Default", "Meaning"),
+        ("Field", "Type", "Meaning"),
         (
-            (f"`{key}`" + _marks(field), _code(field.type.name), _default(field), _meaning(field))
+            (f"`{key}`" + _marks(field), _code(field.type.name), _meaning(field))
             for key, field in KINDS[kind].fields.items()
         ),
     )
 
 
 def _marks(field: Field[object]) -> str:
-    if callable(field.required):
-        required = " ○"
-    else:
-        required = " ●" if field.required else ""
-    return required + (" `_`" if field.translatable else "")
-
-
-def _default(field: Field[object]) -> str:
-    if callable(field.default):
-        return "from other fields"
-    if field.default is None or field.default == () or field.default == frozenset() or field.default == "":
-        return ""
-    return _code("no" if field.default is False else "yes" if field.default is True else str(field.default))
+    required = ("○" if callable(field.required) else "●") if field.required else ""
+    return f" {required}".rstrip() + (" `_`" if field.translatable else "")
 
 
 def _meaning(field: Field[object]) -> str:
-    text = _escaped(field.doc)
-    return f"{text} Deprecated: {_escaped(field.deprecated)}." if field.deprecated else text
+    parts = [_escaped(field.doc)]
+    if callable(field.default):
+        parts.append("Default: from other fields.")
+    elif field.default not in (None, "", (), frozenset()):
+        default = {False: "no", True: "yes"}.get(field.default, field.default)
+        parts.append(f"Default: {_code(str(default))}.")
+    if field.deprecated:
+        parts.append(f"Deprecated: {_escaped(field.deprecated)}.")
+    return " ".join(parts)
 
 
 def job_flags(argument: str = "") -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import signal
 import sys
 import time
@@ -18,6 +19,7 @@ from plainbox.cli.reports import Report, parse_report, write_report
 from plainbox.errors import ExporterError
 from plainbox.runner.phases import SessionRun
 from plainbox.runner.stop import StopRequest
+from plainbox.session.metadata import SessionMetaData
 from plainbox.session.outcome import OUTCOME_METADATA_MAP
 
 __all__ = ["add_running", "carry_through"]
@@ -54,7 +56,10 @@ def carry_through(run: SessionRun, arguments: argparse.Namespace) -> int:
     for job, result in run.settled:
         label = OUTCOME_METADATA_MAP[result.outcome].label
         say(f"{clean(job.id)} was interrupted: {label} - {first_reason(result)}")
-    with _signals(run.stop) as received, make_progress(run.runner, verbose=arguments.verbose, quiet=arguments.quiet):
+    progress = make_progress(
+        run.runner, functools.partial(_phase, run.state.metadata), verbose=arguments.verbose, quiet=arguments.quiet
+    )
+    with _signals(run.stop) as received, progress:
         finished = run.go_on()
     states = [run.state.job_state_map[job.id] for job in run.jobs]
     for problem in run.state.problems:
@@ -68,6 +73,10 @@ def carry_through(run: SessionRun, arguments: argparse.Namespace) -> int:
         code = code or EXIT_REPORT
     say(f"Session: {session_id}")
     return code
+
+
+def _phase(metadata: SessionMetaData) -> str:
+    return "Preparing: jobs that find out what there is" if metadata.bootstrapping else "Running"
 
 
 def _write_reports(run: SessionRun, reports: list[Report]) -> bool:

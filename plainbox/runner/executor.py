@@ -75,54 +75,60 @@ class JobExecutor:
         """
         job = job_state.job
         attempt = job_state.next_attempt
-        forget_left_result(self._share_dir)
         storage = self._manager.storage
-        log = IOLogWriter(
-            storage.location,
-            job.id,
-            attempt,
-            max_log_bytes=self._max_log_bytes,
-            boot=self._boot_id,
-            files=storage.files,
-        )
-        start_time = time.time()
+        forget_left_result(self._share_dir, storage.files)
+        log = IOLogWriter(storage.location, job.id, attempt, max_log_bytes=self._max_log_bytes, files=storage.files)
+        start_time = round(time.time(), 3)
+        begun = False
 
         def started(process: ProcessIdentity) -> None:
-            self._note_running(
-                job_state,
-                RunningAttempt(
-                    attempt, start_time, self._boot_id, process.process_group, process.start_ticks, log.path
-                ),
-            )
+            nonlocal begun
+            group, ticks = process.process_group, process.start_ticks
+            self._note_running(job_state, RunningAttempt(attempt, start_time, self._boot_id, group, ticks, log.path))
+            begun = True
 
         try:
-            done = self._engine.execute(
-                job,
-                Surroundings(
+            try:
+                surroundings = Surroundings(
                     environment=self._environment.of(job),
                     output=_LogSink(log, watch),
                     started=started,
                     working_directory=self._working_directory(job_state),
                     timeout_s=self._timeout_s,
                     cancel=self._stop.cancel,
-                ),
-            )
+                )
+            except OSError as error:
+                done = TaskResult(exception=error)
+            else:
+                done = self._engine.execute(job, surroundings)
         finally:
-            reference = log.close()
+            if begun:
+                reference = log.close()
+            else:
+                # An attempt that never began has printed nothing: the session does not keep an empty log of it.
+                log.discard()
         builder = self._result(job_state, done)
-        builder.log = reference
+        if begun:
+            builder.log = reference
         builder.start_time = start_time
         builder.boot_id = self._boot_id
         builder.origin = "run"
-        return builder.get_result(self._manager.storage.location)
+        return builder.get_result(storage.location)
 
     def _note_running(self, job_state: JobState, running: RunningAttempt) -> None:
+        """Make it durable that the job runs; when that fails, it does not run and nothing says so."""
         state = self._manager.state
         assert state is not None
-        state.metadata.running = {**state.metadata.running, job_state.job.id: running}
-        state.metadata.last_job_start_time = running.start_time
+        metadata = state.metadata
+        before = metadata.running, metadata.last_job_start_time, job_state.attempts
+        metadata.running = {**metadata.running, job_state.job.id: running}
+        metadata.last_job_start_time = running.start_time
         job_state.attempts -= 1
-        self._manager.checkpoint()
+        try:
+            self._manager.checkpoint()
+        except SessionError:
+            metadata.running, metadata.last_job_start_time, job_state.attempts = before
+            raise
 
     @staticmethod
     def _working_directory(job_state: JobState) -> Path | None:
@@ -138,7 +144,7 @@ class JobExecutor:
         assert isinstance(report, JobReport)
         builder = JobResultBuilder(
             outcome=report.outcome,
-            execution_duration=report.duration,
+            execution_duration=round(report.duration, 6),
             return_code=report.return_code,
             comments=report.comments,
         )

@@ -10,18 +10,22 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import stat
 from collections.abc import Mapping
-from pathlib import Path
 
 import attrs
 
+from plainbox.errors import StorageError
+from plainbox.session.files import FileOps
 from plainbox.session.metadata import RunningAttempt
 from plainbox.session.outcome import Outcome
 from plainbox.units import JobDefinition
 
-__all__ = ["Circumstances", "Verdict", "judge", "read_left_result"]
+__all__ = ["MAX_OPENINGS", "Circumstances", "Verdict", "forget_left_result", "judge", "read_left_result"]
 
 RESULT_NAME = "__result"
+_MAX_READ_BYTES = 1024 * 1024
 _MAX_QUOTED = 4096
 #: So many openings of a session without a new result mean that the job takes its tester down each time.
 MAX_OPENINGS = 3
@@ -41,30 +45,61 @@ class Verdict:
 class Circumstances:
     """What is known when the session is opened again.
 
-    ``left_result`` is the text of the file that the job may have left in the session share; ``openings`` counts how
-    often the session was opened since the last result.
+    ``boot_id`` is that of this boot; a ``weak_boot_id`` alone does not prove that the machine was started anew, so the
+    machine must then have been up for a shorter time than has passed since the start of the job. ``left_result`` is the
+    text of the file that the job may have left in the session share; ``openings`` counts how often the session was
+    opened since the last result.
     """
 
     boot_id: str
+    weak_boot_id: bool = False
+    now: float = 0.0
+    uptime_s: float = 0.0
     left_result: str | None = None
     operator: Verdict | None = None
     retry_by_default: bool = False
     attempts_left: int = 0
     openings: int = 1
 
+    def rebooted_since(self, attempt: RunningAttempt) -> bool:
+        """Tell whether the machine was started anew since the attempt began."""
+        if attempt.boot_id is None or attempt.boot_id == self.boot_id:
+            return False
+        if not self.weak_boot_id or attempt.start_time is None:
+            return True
+        return self.uptime_s < self.now - attempt.start_time
+
 
 def read_left_result(share_dir: str) -> str | None:
-    """Return the text of the file in which a job may state its own result, ``None`` when there is none."""
+    """Return the text of the file in which a job may state its own result, ``None`` when there is none.
+
+    Whatever else the job has put in its place reads as an empty text.
+    """
     try:
-        with open(os.path.join(share_dir, RESULT_NAME), "rb") as file:
-            return file.read(1024 * 1024).decode("utf-8", "replace")
+        fd = os.open(os.path.join(share_dir, RESULT_NAME), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except FileNotFoundError:
         return None
+    except OSError:
+        return ""
+    with open(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return ""
+        return file.read(_MAX_READ_BYTES).decode("utf-8", "replace")
 
 
-def forget_left_result(share_dir: str) -> None:
-    """Remove the file, so that one attempt is never judged by what another has left."""
-    Path(share_dir, RESULT_NAME).unlink(missing_ok=True)
+def forget_left_result(share_dir: str, files: FileOps) -> None:
+    """Remove the file, durably, so that one attempt is never judged by what another has left."""
+    path = os.path.join(share_dir, RESULT_NAME)
+    try:
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path)
+        else:
+            files.unlink(path)
+        files.sync_directory(share_dir)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StorageError(f"{path} cannot be removed", errno=error.errno) from error
 
 
 def judge(job: JobDefinition, attempt: RunningAttempt, circumstances: Circumstances) -> Verdict:
@@ -77,7 +112,7 @@ def judge(job: JobDefinition, attempt: RunningAttempt, circumstances: Circumstan
         return Verdict(
             Outcome.UNDECIDED, "the test session ended while the job was waiting for a person; nobody has decided"
         )
-    rebooted = attempt.boot_id is not None and attempt.boot_id != circumstances.boot_id
+    rebooted = circumstances.rebooted_since(attempt)
     boots = f"boot {attempt.boot_id or 'unknown'} before, {circumstances.boot_id} now"
     if "noreturn" in job.flags:
         if rebooted:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 import platform
+import tempfile
 import time
 from types import TracebackType
 from typing import Self
 
 from plainbox import __version__, dirs
-from plainbox.errors import UsageError
+from plainbox.errors import IncompatibleJobError, NothingSelectedError, StorageError, UsageError
 from plainbox.providers import Catalogue
 from plainbox.runner.environment import JobEnvironment
 from plainbox.runner.executor import JobExecutor
@@ -86,7 +87,6 @@ class SessionRun:
             manager.storage.why = "create"
             run = cls(manager, catalogue, selection, timeout_s=timeout_s)
             run._prepare()
-            state.update_desired_job_list(selection.bootstrap_jobs(state, run._flat_plan()), include_mandatory=False)
             manager.checkpoint()
         except BaseException:
             manager.destroy()
@@ -94,20 +94,40 @@ class SessionRun:
         return run
 
     @classmethod
-    def reopen(cls, catalogue: Catalogue, storage: SessionStorage, *, timeout_s: float | None = None) -> Self:
-        """Return the run of a stored session; what was running when it ended has its result."""
+    def reopen(
+        cls, catalogue: Catalogue, storage: SessionStorage, *, timeout_s: float | None = None, insist: bool = False
+    ) -> Self:
+        """Return the run of a stored session; what was running when it ended has its result.
+
+        With ``insist`` a session that was given up as stuck is tried once more.
+        """
         storage.lock()
         try:
             storage.environment = _environment_snapshot(catalogue)
             storage.why = "resume"
-            manager = SessionManager.load_session(list(catalogue.units), storage)
+            WellKnownDirsHelper(storage).populate()
+            try:
+                manager = SessionManager.load_session(list(catalogue.units), storage)
+            except IncompatibleJobError as error:
+                error.hint = error.hint or _provider_hint(storage, catalogue)
+                raise
             assert manager.state is not None
-            if manager.state.metadata.app_id != APP_ID:
+            metadata = manager.state.metadata
+            if metadata.app_id != APP_ID:
                 raise UsageError(f"session {storage.id} was not made by plainbox run")
-            selection = Selection.from_blob(manager.state.metadata.app_blob)
-            run = cls(manager, catalogue, selection, timeout_s=timeout_s)
+            if insist and "stuck" in metadata.flags:
+                metadata.flags.discard("stuck")
+                metadata.resume_count = 0
+            run = cls(manager, catalogue, Selection.from_blob(metadata.app_blob), timeout_s=timeout_s)
             run._prepare()
-            run.settled = settle_interrupted(manager)
+            units = manager.state.unit_list_version
+
+            def reselect() -> None:
+                # What an interrupted resource job has printed may have made jobs that the selection means.
+                if manager.state is not None and manager.state.unit_list_version != units:
+                    run._reselect()
+
+            run.settled = settle_interrupted(manager, afterwards=reselect)
         except BaseException:
             storage.close()
             raise
@@ -120,16 +140,24 @@ class SessionRun:
         if missing:
             raise UsageError(f"test plans of the session are not known any more: {', '.join(missing)}")
         self.manager.test_plans = tuple(known[plan_id] for plan_id in plan_ids)
+        if self.state.metadata.bootstrapping:
+            bootstrap = self.selection.bootstrap_jobs(self.state, self._flat_plan())
+            self.state.update_desired_job_list(bootstrap, include_mandatory=False)
         self.state.manifest = load_manifest(dirs.machine_manifest())
         self._write_manifest_records()
 
     def _write_manifest_records(self) -> None:
         entries = self._catalogue.of_kind(ManifestEntryUnit).values()
         share_dir = WellKnownDirsHelper(self.manager.storage).share_pathname
-        path = os.path.join(share_dir, RECORDS_NAME)
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        with open(fd, "w", encoding="utf-8") as file:
-            file.write(manifest_records(entries, dict(self.state.manifest)))
+        # Jobs may write into the share: whatever has taken the place of the file is replaced, never followed.
+        fd, temporary = tempfile.mkstemp(prefix=f".{RECORDS_NAME}.", dir=share_dir)
+        try:
+            with open(fd, "w", encoding="utf-8") as file:
+                file.write(manifest_records(entries, dict(self.state.manifest)))
+            os.replace(temporary, os.path.join(share_dir, RECORDS_NAME))
+        except OSError as error:
+            os.unlink(temporary)
+            raise StorageError(f"{RECORDS_NAME} cannot be written to {share_dir}", errno=error.errno) from error
 
     # -- going on
 
@@ -139,14 +167,22 @@ class SessionRun:
         if metadata.bootstrapping:
             if not self.runner.run():
                 return False
-            self.selection.apply(self.state, self._flat_plan())
+            try:
+                self.selection.apply(self.state, self._flat_plan())
+            except NothingSelectedError:
+                self._end()
+                raise
             metadata.bootstrapping = False
-            self.manager.checkpoint()
+            # In one checkpoint with the results of what cannot be put in order: nothing that was chosen gets lost.
+            self.runner.settle_dropped()
         if not self.runner.run():
             return False
-        metadata.flags.discard("incomplete")
-        self.manager.checkpoint()
+        self._end()
         return True
+
+    def _end(self) -> None:
+        self.state.metadata.flags -= {"incomplete", "bootstrapping"}
+        self.manager.checkpoint()
 
     def _reselect(self) -> None:
         if not self.state.metadata.bootstrapping:
@@ -183,6 +219,20 @@ class SessionRun:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _provider_hint(storage: SessionStorage, catalogue: Catalogue) -> str | None:
+    """Return what has become of the providers that the session was last opened with, if that explains anything."""
+    opened = [record.get("env") for record in storage.records() if record.get("t") == "open"]
+    known = opened[-1].get("providers") if opened and isinstance(opened[-1], dict) else None
+    if not isinstance(known, dict):
+        return None
+    present = {provider.name: provider.version for provider in catalogue.providers}
+    gone = sorted(name for name in known if name not in present)
+    other = sorted(name for name in known if name in present and present[name] != known[name])
+    remarks = [f"the provider {name} is not here" for name in gone]
+    remarks += [f"the provider {name} was {known[name]} and is {present[name]}" for name in other]
+    return "; ".join(remarks) or None
 
 
 def _environment_snapshot(catalogue: Catalogue) -> dict[str, object]:

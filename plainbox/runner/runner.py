@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """The loop of a test session: next job, execution, result, checkpoint, and only then the world is told.
 
-Every job of the run list ends with a result: one that cannot run gets the outcome and the reason. The runner asks nobody
-anything; whoever wants to see what happens connects to its signals.
+Every job of the run list ends with a result: one that cannot run gets the outcome and the reason. What follows from a
+result - jobs made from its records that the selection means, jobs that cannot be put in order - is made durable together
+with it, so that no interruption can come between. The runner asks nobody anything; whoever wants to see what happens
+connects to its signals, and what goes wrong there does not touch the run.
 """
 
 from __future__ import annotations
 
-import getpass
+import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import ParamSpec
 
+from plainbox.errors import SessionError
 from plainbox.events import signal
 from plainbox.runner.executor import JobExecutor
 from plainbox.runner.stop import StopRequest
@@ -25,6 +29,10 @@ from plainbox.units import JobDefinition
 
 __all__ = ["Runner", "is_done"]
 
+_log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+
 
 def is_done(job_state: JobState) -> bool:
     """Tell whether a job has come to its end; an interrupted attempt that is to be repeated is none."""
@@ -32,7 +40,10 @@ def is_done(job_state: JobState) -> bool:
 
 
 class Runner:
-    """Takes the run list of a session to its end."""
+    """Takes the run list of a session to its end.
+
+    ``reselect`` is called when a resource job has made units in the course of the run; it may change the wish list.
+    """
 
     def __init__(
         self,
@@ -48,7 +59,8 @@ class Runner:
         self._executor = executor
         self._stop = stop
         self._reselect = reselect
-        self._number = 0
+        self._number = self._total = 0
+        self._watcher_failed = False
 
     # -- signals
 
@@ -64,57 +76,103 @@ class Runner:
     def on_job_finished(self, job: JobDefinition, result: JobResult) -> None:
         """A job has a result, and the result is durable."""
 
+    def _tell(self, fire: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Fire a signal. A watcher that fails must neither end the run nor falsify a result, so it is only logged."""
+        try:
+            fire(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - watchers are anybody's
+            if not self._watcher_failed:
+                self._watcher_failed = True
+                _log.warning("Something that watches the run has failed: %s", error, exc_info=True)
+
     # -- the loop
 
     def run(self) -> bool:
         """Run what is left of the run list; return whether the end was reached before somebody asked to stop."""
-        self._number = sum(is_done(self._state.job_state_map[job.id]) for job in self._state.run_list)
-        self._decide_dropped()
-        units = self._state.unit_list_version
+        states = self._state.job_state_map
+        self._number = sum(is_done(states[job_id]) for job_id in self._count_jobs())
+        self.settle_dropped()
         position = 0
         while position < len(self._state.run_list):
-            job_state = self._state.job_state_map[self._state.run_list[position].id]
+            job_state = states[self._state.run_list[position].id]
             position += 1
             if is_done(job_state):
                 continue
             if self._stop.requested:
                 return False
-            self._run_job(job_state)
-            if units != self._state.unit_list_version and self._reselect is not None:
-                # A resource has made jobs that the selection may mean.
-                units = self._state.unit_list_version
-                self._reselect()
-                self._decide_dropped()
+            if self._run_job(job_state):
                 position = 0
         # A job that was ended on request is no end of the run, not even when it was the last one.
         return not self._stop.cancel.cancelled
 
-    def _decide_dropped(self) -> None:
-        """Give a result to the jobs that are wanted and cannot be put in order."""
+    def settle_dropped(self) -> None:
+        """Give a result to the jobs that are wanted and cannot be put in order.
+
+        It is durable when this returns, in one checkpoint with whatever else has changed.
+        """
+        decided = self._decide_dropped()
+        self._manager.checkpoint()
+        self._announce(decided)
+
+    def _count_jobs(self) -> list[str]:
+        """Return the ids of the jobs of this run, those left out of the run list included: they have results too."""
+        state = self._state
+        ids = [job.id for job in state.run_list]
+        ids += [job_id for job_id in state.dropped if job_id in state.job_state_map]
+        self._total = len(ids)
+        return ids
+
+    def _run_job(self, job_state: JobState) -> bool:
+        """Bring one job to its result; return whether the run list may be another one now."""
+        job = job_state.job
+        self._number += 1
+        self._tell(self.on_job_started, job, self._number, self._total)
+        result = self._without_running(job_state)
+        if result is None:
+            result = self._executor.execute(
+                job_state, lambda stream, data: self._tell(self.on_job_output, job, stream, data)
+            )
+        units = self._state.unit_list_version
+        self._take(job_state, result)
+        made_units = units != self._state.unit_list_version and self._reselect is not None
+        decided: list[JobState] = []
+        if made_units:
+            assert self._reselect is not None
+            self._reselect()
+            self._count_jobs()
+            decided = self._decide_dropped()
+        self._manager.checkpoint()
+        self._tell(self.on_job_finished, job, job_state.result)
+        self._announce(decided)
+        return made_units
+
+    def _take(self, job_state: JobState, result: JobResult) -> None:
+        metadata = self._state.metadata
+        job_id = job_state.job.id
+        if job_id in metadata.running:
+            metadata.running = {key: value for key, value in metadata.running.items() if key != job_id}
+        metadata.resume_count = 0
+        try:
+            self._state.update_job_result(job_state.job, result)
+        except (SessionError, OSError) as error:
+            # The result is there; whoever needs what the job has printed is told that there is nothing.
+            _log.warning("What the resource job %s found out cannot be read: %s", job_id, error)
+
+    def _decide_dropped(self) -> list[JobState]:
+        decided = []
         for job_id in self._state.dropped:
             job_state = self._state.job_state_map.get(job_id)
             if job_state is not None and not is_done(job_state):
-                verdict = outcome_of_unstartable(job_state, self._state)
-                self._record(job_state, _decided(*verdict))
+                self._take(job_state, _decided(*outcome_of_unstartable(job_state, self._state)))
+                decided.append(job_state)
+        return decided
 
-    def _run_job(self, job_state: JobState) -> None:
-        job = job_state.job
-        self._number += 1
-        self.on_job_started(job, self._number, len(self._state.run_list))
-        result = self._without_running(job_state)
-        if result is None:
-            result = self._executor.execute(job_state, lambda stream, data: self.on_job_output(job, stream, data))
-        self._record(job_state, result)
-
-    def _record(self, job_state: JobState, result: JobResult) -> None:
-        job = job_state.job
-        metadata = self._state.metadata
-        if job.id in metadata.running:
-            metadata.running = {key: value for key, value in metadata.running.items() if key != job.id}
-        metadata.resume_count = 0
-        self._state.update_job_result(job, result)
-        self._manager.checkpoint()
-        self.on_job_finished(job, job_state.result)
+    def _announce(self, decided: Iterable[JobState]) -> None:
+        """Tell of jobs that have their result without having had a turn."""
+        for job_state in decided:
+            self._number += 1
+            self._tell(self.on_job_started, job_state.job, self._number, self._total)
+            self._tell(self.on_job_finished, job_state.job, job_state.result)
 
     def _without_running(self, job_state: JobState) -> JobResult | None:
         """Return the result of a job whose command does not run, ``None`` for all others."""
@@ -134,11 +192,11 @@ class Runner:
 
 
 def _is_current_user(name: str) -> bool:
-    if name == "root":
-        return os.geteuid() == 0
+    import pwd
+
     try:
-        return name == getpass.getuser()
-    except (KeyError, OSError):
+        return pwd.getpwnam(name).pw_uid == os.geteuid()
+    except KeyError:
         return False
 
 

@@ -64,7 +64,9 @@ class Selection:
         """Return the jobs that run before the selection: those the plan names, or what templates need."""
         states = state.job_state_map
         if plan is not None:
-            return [states[job_id].job for job_id in plan.bootstrap if job_id in states]
+            by_hand = [_pattern(text) for text in self.exclude]
+            jobs = [states[job_id].job for job_id in plan.bootstrap if job_id in states]
+            return [job for job in jobs if not any(_means(pattern, job) for pattern in by_hand)]
         patterns = [_pattern(text) for text in self.patterns]
         needed = dict.fromkeys(
             unit.resource_id
@@ -78,7 +80,8 @@ class Selection:
         jobs = state.job_list
         if plan is not None:
             mandatory, included = select(plan, jobs)
-            excluded = set(excluded_ids(plan, jobs))
+            # The bootstrap jobs have run: whoever needs one of them can have it.
+            excluded = set(excluded_ids(plan, jobs)) - set(plan.bootstrap)
         else:
             mandatory, included = [], self._hand_picked(jobs)
             excluded = set()

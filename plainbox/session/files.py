@@ -20,7 +20,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 __all__ = ["FULL_ERRORS", "FileOps", "Buffer", "PathLike", "deferred_signals"]
 
@@ -113,7 +113,7 @@ class FileOps:
 _DEFERRED = (int(signal.SIGINT), int(signal.SIGTERM), int(signal.SIGHUP))
 #: The functions below their wrappers, which turn every number into an enum and back: that took most of the time.
 _get_handler: Callable[[int], object] = getattr(signal.getsignal, "__wrapped__", signal.getsignal)
-_set_handler: Callable[[int, object], object] = getattr(signal.signal, "__wrapped__", signal.signal)
+_set_handler: Callable[[int, Any], Any] = getattr(signal.signal, "__wrapped__", signal.signal)
 #: Whether the main thread is in a block already: exchanging handlers costs as much as encoding a record.
 _deferring = False
 

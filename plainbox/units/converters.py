@@ -8,7 +8,6 @@ take ``on_error`` too: an item that is no good goes there and is left out, so th
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from typing import NoReturn, TypeAlias
@@ -185,6 +184,8 @@ def values(value: Value, namespace: str | None = None) -> tuple[Value, ...]:
 
 
 def _from_json(value: str) -> Value:
+    import json
+
     try:
         return _as_text(json.loads(value))
     except json.JSONDecodeError as error:
@@ -203,4 +204,8 @@ def _as_text(value: object) -> Value:
         return [_as_text(item) for item in value]
     if isinstance(value, bool):
         return "true" if value else "false"
-    return value if isinstance(value, str) else json.dumps(value)
+    if isinstance(value, str):
+        return value
+    import json
+
+    return json.dumps(value)

@@ -26,6 +26,9 @@ __all__ = ["ENGINES", "Environment", "interpolate", "names_in"]
 
 ENGINES = ("default", "jinja2")
 
+_MAX_REPEATED = 10_000  # characters or items of a repetition in a Jinja2 text
+_MAX_POWER = 1000  # base and exponent
+
 #: What ``__checkbox_env__`` shows: the [environment] section of the settings.
 Environment = Mapping[str, str]
 
@@ -123,10 +126,24 @@ def _render_format(text: str, parameters: Mapping[str, object]) -> str:
 
 @functools.cache
 def _jinja_environment() -> jinja2.Environment:
-    import jinja2.sandbox
+    from jinja2.exceptions import SecurityError
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    class Sandbox(ImmutableSandboxedEnvironment):
+        # The sandbox bounds range(), but 'x' * 10**9 would fill the memory just as well.
+        intercepted_binops = frozenset(("*", "**"))
+
+        def call_binop(self, context: jinja2.runtime.Context, operator: str, left: object, right: object) -> object:
+            sizes = [len(item) for item in (left, right) if isinstance(item, (str, list, tuple))]
+            counts = [item for item in (left, right) if isinstance(item, int)]
+            if sizes and counts and sizes[0] * counts[0] > _MAX_REPEATED:
+                raise SecurityError("a repetition that is too long")
+            if operator == "**" and any(abs(item) > _MAX_POWER for item in counts):
+                raise SecurityError("a power that is too great")
+            return super().call_binop(context, operator, left, right)
 
     # Text of a unit is shell script or prose, never HTML: escaping happens in the reports.
-    return jinja2.sandbox.ImmutableSandboxedEnvironment(autoescape=False, keep_trailing_newline=True)
+    return Sandbox(autoescape=False, keep_trailing_newline=True)
 
 
 @functools.lru_cache(maxsize=1024)

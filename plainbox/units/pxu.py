@@ -66,19 +66,20 @@ def parse(
     bad = False
     for number, line in enumerate(lines, 1):
         first = line[:1]
-        if first == "#":
+        # Most lines of a unit file are continuations: they are asked for first.
+        if first == " " and value is not None and not line.isspace():
+            if number != last + 1:
+                gaps.setdefault(key, {})[len(value)] = number
+            value.append(line[1:])
+            last = number
+        elif first == "#":
             continue
-        if not line.strip():
+        elif not line or line.isspace():
             if fields and not bad:
                 yield _record(fields, begins, gaps, Origin(source, start, last))
             fields, begins, gaps, value, bad = {}, {}, {}, None, False
         elif bad:
             continue
-        elif first == " " and value is not None:
-            if number != last + 1:
-                gaps.setdefault(key, {})[len(value)] = number
-            value.append(line[1:])
-            last = number
         else:
             key, colon, text = line.partition(":")
             key = key.strip()
@@ -100,7 +101,7 @@ def parse(
             if on_error is None:
                 raise error
             on_error(error)
-            bad = True
+            value, bad = None, True
     if fields and not bad:
         yield _record(fields, begins, gaps, Origin(source, start, last))
 

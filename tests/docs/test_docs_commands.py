@@ -11,7 +11,9 @@ import pytest
 from docs_pages import ROOT, Page, all_pages, difference, read_page, run_page
 
 #: What a run of the machine provider prints about one machine only: its disks, whether it has systemd, and the sums.
-_OF_ONE_MACHINE = re.compile(r"org\.plainbox::(disk|services)/|systemd\.state != 'offline'|^[0-9]+ jobs in |complete +[0-9]+ pass")
+_OF_ONE_MACHINE = re.compile(
+    r"org\.plainbox::(disk|services)/|systemd\.state != 'offline'|^[0-9]+ jobs in |complete +[0-9]+ pass"
+)
 _COUNTER = re.compile(r"^\[ *[0-9]+/[0-9]+\]")
 #: Lines of ``sh`` blocks, which the tests of the packaging and of the repository run.
 _FOR_DEVELOPERS = {"make run", "make test", "make check", "make docs", "make bench", "make clean"}
@@ -98,7 +100,8 @@ def test_page_is_a_shell_session(tmp_path: Path) -> None:
     """Files, directories and exit codes of a page carry over from block to block."""
     path = tmp_path / "page.md"
     path.write_text(
-        "```ini sub/file\nhello\n```\n```console\n$ cd sub\n$ cat file\nhello\n```\n```console\n$ false\n$ echo $?\n1\n```\n"
+        "```ini sub/file\nhello\n```\n```console\n$ cd sub\n$ cat file\nhello\n```\n"
+        "```console\n$ false\n$ echo $?\n1\n```\n"
     )
     page = read_page(path)
     done = run_page(page, tmp_path)

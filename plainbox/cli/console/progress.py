@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
@@ -39,20 +40,22 @@ _WORDS = {
 _WIDTH = max(len(word) for word in ("passed", "CRASHED", "skipped"))
 
 
-def make_progress(runner: Runner, *, verbose: bool = False, quiet: bool = False) -> Progress:
-    """Return the progress that fits standard error, connected to a runner."""
+def make_progress(runner: Runner, phase: Callable[[], str], *, verbose: bool = False, quiet: bool = False) -> Progress:
+    """Return the progress that fits standard error, connected to a runner; ``phase`` tells what the run is at."""
     if quiet:
-        return Progress(runner, sys.stderr)
+        return Progress(runner, sys.stderr, phase)
     fancy = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     kind = TerminalProgress if fancy else PlainProgress
-    return kind(runner, sys.stderr, verbose=verbose)
+    return kind(runner, sys.stderr, phase, verbose=verbose)
 
 
 class Progress:
     """Says nothing; the others say more."""
 
-    def __init__(self, runner: Runner, stream: TextIO, *, verbose: bool = False) -> None:
+    def __init__(self, runner: Runner, stream: TextIO, phase: Callable[[], str], *, verbose: bool = False) -> None:
         self._stream = stream
+        self._phase = phase
+        self._shown_phase = ""
         self._number = self._total = 0
         runner.on_job_started.connect(self.started)
         runner.on_job_finished.connect(self.finished)
@@ -69,6 +72,13 @@ class Progress:
 
     def started(self, job: JobDefinition, number: int, total: int) -> None:
         self._number, self._total = number, total
+        phase = self._phase()
+        if phase != self._shown_phase:
+            self._shown_phase = phase
+            self.heading(phase)
+
+    def heading(self, text: str) -> None:
+        """Show what comes next."""
 
     def output(self, job: JobDefinition, stream: StreamName, data: bytes) -> None:
         """Show what a job prints."""
@@ -79,6 +89,9 @@ class Progress:
 
 class PlainProgress(Progress):
     """One line for each job; for logs, pipes and terminals that can do nothing else."""
+
+    def heading(self, text: str) -> None:
+        self._stream.write(f"{text}\n")
 
     def output(self, job: JobDefinition, stream: StreamName, data: bytes) -> None:
         self._stream.write(clean(data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\t", "    ")))
@@ -107,11 +120,11 @@ class PlainProgress(Progress):
 class TerminalProgress(PlainProgress):
     """Colours, and below the finished jobs the one that runs, with a clock and its last line of output."""
 
-    def __init__(self, runner: Runner, stream: TextIO, *, verbose: bool = False) -> None:
+    def __init__(self, runner: Runner, stream: TextIO, phase: Callable[[], str], *, verbose: bool = False) -> None:
         from rich.console import Console
         from rich.live import Live
 
-        super().__init__(runner, stream, verbose=verbose)
+        super().__init__(runner, stream, phase, verbose=verbose)
         self._console = Console(file=stream, highlight=False)
         self._job: JobDefinition | None = None
         self._since = time.monotonic()
@@ -131,6 +144,11 @@ class TerminalProgress(PlainProgress):
         super().started(job, number, total)
         self._job = job
         self._since = time.monotonic()
+
+    def heading(self, text: str) -> None:
+        from rich.text import Text
+
+        self._console.print(Text(text, style="bold"))
 
     def output(self, job: JobDefinition, stream: StreamName, data: bytes) -> None:
         from rich.text import Text

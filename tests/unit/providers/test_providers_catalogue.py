@@ -39,7 +39,12 @@ def make(tmp_path: Path) -> Make:
 
 
 def job(identifier: str, **fields: str) -> str:
-    lines = [f"id: {identifier}", "plugin: shell", "command: true", *(f"{key}: {value}" for key, value in fields.items())]
+    lines = [
+        f"id: {identifier}",
+        "plugin: shell",
+        "command: true",
+        *(f"{key}: {value}" for key, value in fields.items()),
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -74,9 +79,9 @@ def test_files_are_read_in_the_order_of_their_paths(make: Make) -> None:
     """By the text of the whole path, so that the order is the same everywhere."""
     names = ["b.pxu", "a/z.pxu", "a-b.pxu", "a.pxu", "B.pxu", "ä.pxu"]
     provider = make({f"units/{name}": job(name.replace("/", "-")) for name in names})
-    assert [Path(unit.origin.source).relative_to(provider.base_dir / "units").as_posix() for unit in provider.unit_list if unit.origin] == [
-        "B.pxu", "a-b.pxu", "a.pxu", "a/z.pxu", "b.pxu", "ä.pxu",
-    ]  # fmt: skip
+    folder = f"{provider.base_dir}/units/"
+    files = [unit.origin.source.removeprefix(folder) for unit in provider.unit_list if unit.origin]
+    assert files == ["B.pxu", "a-b.pxu", "a.pxu", "a/z.pxu", "b.pxu", "ä.pxu"]
 
 
 def test_units_know_their_provider_and_their_place(make: Make) -> None:
@@ -121,10 +126,10 @@ def test_executables_are_the_files_that_may_be_executed(make: Make) -> None:
 def test_what_a_provider_tells_of_itself(make: Make) -> None:
     """All of its definition is there."""
     provider = make({"units/a.pxu": "", "jobs/a.pxu": "", "data/x": "", "bin/x": "", "locale/x": ""})
-    assert (provider.name, provider.namespace, provider.version, provider.description) == ("home", "org.example", "1", "")
-    assert [path.name for path in (provider.units_dir, provider.jobs_dir, provider.data_dir, provider.bin_dir, provider.locale_dir) if path] == [
-        "units", "jobs", "data", "bin", "locale",
-    ]  # fmt: skip
+    assert (provider.name, provider.namespace, provider.version) == ("home", "org.example", "1")
+    assert provider.description == ""
+    for name in ("units", "jobs", "data", "bin", "locale"):
+        assert getattr(provider, f"{name}_dir") == provider.base_dir / name
     assert (provider.gettext_domain, provider.base_dir.name, repr(provider)) == (None, "home", "<Provider home>")
 
 
@@ -147,15 +152,19 @@ def test_of_two_units_with_one_id_the_first_counts(make: Make, tmp_path: Path) -
     """The other is left out and told, with both places."""
     catalogue = Catalogue([make({"units/a.pxu": job("a"), "units/b.pxu": "\n" + job("a", user="root")})])
     assert len(catalogue.units) == 1
-    assert problems(catalogue, tmp_path) == [
-        "home/units/b.pxu:2-5: duplicate id: job 'org.example::a' is also defined at home/units/a.pxu:1-3; this one is left out"
-    ]
+    [problem] = problems(catalogue, tmp_path)
+    assert problem == (
+        "home/units/b.pxu:2-5: duplicate id: job 'org.example::a' is also defined at home/units/a.pxu:1-3;"
+        " this one is left out"
+    )
 
 
 def test_ids_clash_across_the_providers_of_a_namespace(make: Make, tmp_path: Path) -> None:
     """Units that say the same are no problem, ids of another namespace or kind neither."""
     home = make({"units/a.pxu": job("a") + "\n" + job("b")})
-    other = make({"units/a.pxu": job("a") + "\n" + job("b", user="root") + "\nunit: category\nid: a\nname: A\n"}, "other")
+    other = make(
+        {"units/a.pxu": job("a") + "\n" + job("b", user="root") + "\nunit: category\nid: a\nname: A\n"}, "other"
+    )
     far = make({"units/a.pxu": job("b", user="root")}, "far", "org.far")
     catalogue = Catalogue([home, other, far])
     assert [unit.id for unit in catalogue.units] == ["org.example::a", "org.example::b", "org.example::a", "org.far::b"]
@@ -194,9 +203,9 @@ def test_units_are_found_by_full_or_by_partial_id(make: Make) -> None:
     assert catalogue.find(JobDefinition, "org.far::b").id == "org.far::b"
     assert catalogue.find(JobDefinition, "a").id == "org.example::a"
     assert catalogue.find(TemplateUnit, "t-x").id == "org.example::t-x"
-    with pytest.raises(UsageError, match="job 'b' means several: org.example::b, org.far::b"):
+    with pytest.raises(UsageError, match=r"means several: org[.]example::b, org[.]far::b"):
         catalogue.find(JobDefinition, "b")
-    with pytest.raises(UsageError, match="no job 'org.far::a'") as caught:
+    with pytest.raises(UsageError, match=r"no job 'org[.]far::a'") as caught:
         catalogue.find(JobDefinition, "org.far::a")
     assert caught.value.hint == "did you mean 'org.far::b'?"
     with pytest.raises(UsageError) as caught:
@@ -204,7 +213,9 @@ def test_units_are_found_by_full_or_by_partial_id(make: Make) -> None:
     assert (caught.value.hint, caught.value.exit_code) == ("plainbox list 'test plan' shows those there are", 2)
 
 
-def test_loading_puts_named_installed_and_bundled_together(make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_loading_puts_named_installed_and_bundled_together(
+    make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """The named ones first; the environment reaches their Jinja2 texts."""
     make({"units/a.pxu": job("a", **{"template-engine": "jinja2", "_summary": "{{ __checkbox_env__.K }}"})})
     make({"units/b.pxu": job("b")}, "installed")
@@ -230,11 +241,16 @@ def test_a_generated_provider_of_realistic_size_is_good(tmp_path: Path, monkeypa
 
     definition = generate.write_provider(tmp_path / "one", 7)
     generate.write_provider(tmp_path / "two", 7)
-    texts = [sorted((path.name, path.read_text()) for path in (tmp_path / name).rglob("*.pxu")) for name in ("one", "two")]
+    texts = [
+        sorted((path.name, path.read_text()) for path in (tmp_path / name).rglob("*.pxu")) for name in ("one", "two")
+    ]
     assert texts[0] == texts[1]
     [provider] = named_providers(definition)
     catalogue = Catalogue([provider])
-    counts = {kind: sum(unit.kind == kind for unit in catalogue.units) for kind in ("job", "test plan", "template", "manifest entry")}
+    counts = {
+        kind: sum(unit.kind == kind for unit in catalogue.units)
+        for kind in ("job", "test plan", "template", "manifest entry")
+    }
     assert list(counts.values()) == [generate.JOBS, generate.PLANS, generate.TEMPLATES, generate.MANIFEST_ENTRIES]
     assert catalogue.problems == []
     assert [str(issue) for unit in catalogue.units for issue in unit.issues if issue.severity != "advice"][:5] == []

@@ -95,7 +95,9 @@ def installed(monkeypatch: pytest.MonkeyPatch, path: str) -> tuple[list[str], li
     return found, [str(problem) for problem in problems]
 
 
-def test_the_provider_path_is_searched_in_its_order(place: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_provider_path_is_searched_in_its_order(
+    place: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The files of each directory are sorted by name, empty items count nothing."""
     path = f"{place('b', 'z', 'y')}::{place('a', 'x')}"
     assert installed(monkeypatch, path) == (["org.example:y", "org.example:z", "org.example:x"], [])
@@ -109,9 +111,7 @@ def test_a_directory_of_the_provider_path_that_is_missing_is_a_problem(
     assert (found, problems) == (["org.example:x"], [f"{tmp_path / 'nosuch'}: no such directory (from PROVIDERPATH)"])
 
 
-def test_a_bad_definition_is_a_problem_and_no_more(
-    place: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_bad_definition_is_a_problem_and_no_more(place: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """The provider is skipped, those beside it are not."""
     place("a", "bad", text="nonsense")
     found, [problem] = installed(monkeypatch, str(place("a", "good")))
@@ -153,4 +153,6 @@ def test_the_bundled_providers_are_good() -> None:
         for issue in unit.issues
         if issue.severity != "advice"
     ] == []
-    assert [str(problem) for problem in (*problems, *(item for provider in found for item in provider.problem_list))] == []
+    assert [
+        str(problem) for problem in (*problems, *(item for provider in found for item in provider.problem_list))
+    ] == []

@@ -89,7 +89,20 @@ def test_durations(text: str, expected: float) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["5s 1m", "soon", "1d", "-1", "inf", "nan", "1h 1h", "1e300", "1" * 400, "1" * 5000 + "h", "9" * 59 + "h", ":" * 100_000 + "x"],
+    [
+        "5s 1m",
+        "soon",
+        "1d",
+        "-1",
+        "inf",
+        "nan",
+        "1h 1h",
+        "1e300",
+        "1" * 400,
+        "1" * 5000 + "h",
+        "9" * 59 + "h",
+        ":" * 100_000 + "x",
+    ],
 )
 def test_what_is_no_duration(text: str) -> None:
     """Another order, a negative number, or one that no clock can measure is an error."""
@@ -173,7 +186,9 @@ def test_a_list_is_not_a_mapping_nor_its_items(convert: Callable[..., object]) -
 # -- scalars
 
 
-@pytest.mark.parametrize(("text", "expected"), [("yes", True), ("True", True), ("ON", True), ("1", True), ("no", False), ("off", False)])
+@pytest.mark.parametrize(
+    ("text", "expected"), [("yes", True), ("True", True), ("ON", True), ("1", True), ("no", False), ("off", False)]
+)
 def test_truth_values(text: str, expected: bool) -> None:
     """The usual words, in any case."""
     assert converters.flag(text) is expected
@@ -251,7 +266,9 @@ def test_fields_are_read_once_and_never_written() -> None:
 
 def test_a_bad_value_reads_as_the_default() -> None:
     """Reading a field never raises; the issues say what is wrong."""
-    job = JobDefinition({"id": "a", "plugin": "shel", "command": "true", "estimated_duration": "soon", "depends": {"a": "b"}})
+    job = JobDefinition(
+        {"id": "a", "plugin": "shel", "command": "true", "estimated_duration": "soon", "depends": {"a": "b"}}
+    )
     assert (job.plugin, job.estimated_duration, job.depends) == (None, None, ())
     assert {issue.field for issue in job.errors} == {"plugin", "estimated_duration", "depends"}
 
@@ -280,7 +297,9 @@ def test_every_field_is_described(cls: type[Unit]) -> None:
 
 
 @pytest.mark.parametrize("cls", KINDS.values())
-@given(st.dictionaries(st.sampled_from(["id", "unit", "x", "_x"]) | any_text, any_text | st.lists(any_text), max_size=5))
+@given(
+    st.dictionaries(st.sampled_from(["id", "unit", "x", "_x"]) | any_text, any_text | st.lists(any_text), max_size=5)
+)
 def test_units_of_any_mapping_tell_their_issues(cls: type[Unit], data: dict[str, object]) -> None:
     """Building and checking a unit from any mapping raises nothing."""
     unit = cls(data)
@@ -294,7 +313,9 @@ def test_units_of_any_mapping_tell_their_issues(cls: type[Unit], data: dict[str,
 def test_fields_of_any_value_are_read(cls: type[Unit], data: st.DataObject) -> None:
     """Every field of every kind reads any value, and its issues stand at the field."""
     key = data.draw(st.sampled_from(sorted(cls.fields)))
-    values = st.recursive(any_text, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(any_text, inner, max_size=3))
+    values = st.recursive(
+        any_text, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(any_text, inner, max_size=3)
+    )
     unit = cls({"id": "a", key: data.draw(values | json_texts | durations)})
     for name, field in vars(cls).items():
         if isinstance(field, Field):
@@ -321,19 +342,31 @@ JOB = "id: a\nplugin: shell\ncommand: true\n"
     ("text", "expected"),
     [
         pytest.param(JOB + "depends: b = c\n", ["x.pxu:4: PB102"], id="on the line of the name"),
-        pytest.param(JOB + "depends:\n b\n c = d\n e\n f = g\n", ["x.pxu:6: PB102", "x.pxu:8: PB102"], id="in the lines below"),
-        pytest.param(JOB + "depends:\n b\n# c\n# c\n c = d\n# c\n e =\n", ["x.pxu:8: PB102", "x.pxu:10: PB102"], id="past comments"),
+        pytest.param(
+            JOB + "depends:\n b\n c = d\n e\n f = g\n", ["x.pxu:6: PB102", "x.pxu:8: PB102"], id="in the lines below"
+        ),
+        pytest.param(
+            JOB + "depends:\n b\n# c\n# c\n c = d\n# c\n e =\n",
+            ["x.pxu:8: PB102", "x.pxu:10: PB102"],
+            id="past comments",
+        ),
         pytest.param(JOB + "depends:\n .\n .\n b = c\n", ["x.pxu:7: PB102"], id="past empty lines at the beginning"),
         pytest.param(JOB + "depends:\n b\n .\n c = d\n", ["x.pxu:7: PB102"], id="past empty lines inside"),
         pytest.param(JOB + "requires: b.x\n c.y ==\n", ["x.pxu:5: PB110"], id="the second expression"),
-        pytest.param(JOB + "requires:\n b.x\n .\n# c\n c.y ==\n d.z\n f.x =\n", ["x.pxu:8: PB110", "x.pxu:10: PB110"], id="several expressions"),
+        pytest.param(
+            JOB + "requires:\n b.x\n .\n# c\n c.y ==\n d.z\n f.x =\n",
+            ["x.pxu:8: PB110", "x.pxu:10: PB110"],
+            id="several expressions",
+        ),
         pytest.param(JOB + "imports:\n from a import b\n from c\nrequires: b.x\n", ["x.pxu:6: PB110"], id="an import"),
         pytest.param(JOB + "environment: X\n", ["x.pxu:4: PB103"], id="an unknown field"),
         pytest.param(JOB + "_flags: simple\n", ["x.pxu:4: PB105"], id="a field that is not translated"),
         pytest.param(JOB + "flags:\n simple nosuch\n", ["x.pxu:5: PB109"], id="an unknown flag"),
         pytest.param(JOB + "siblings:\n [\n  {'a'}]\n", ["x.pxu:6: PB102"], id="JSON"),
         pytest.param("unit: job\nid: a\ncommand: true\n", ["x.pxu:1: PB101"], id="a missing field is told at the unit"),
-        pytest.param(JOB.replace("true", "") + "plugin2: x\n", ["x.pxu:4: PB103", "x.pxu:3: PB101"], id="an empty field"),
+        pytest.param(
+            JOB.replace("true", "") + "plugin2: x\n", ["x.pxu:4: PB103", "x.pxu:3: PB101"], id="an empty field"
+        ),
         pytest.param("\n\n# c\n\n" + JOB + "# c\ndepends: b = c\n", ["x.pxu:9: PB102"], id="a unit further down"),
     ],
 )
@@ -351,13 +384,17 @@ YAML_JOB = "id: a\nplugin: shell\ncommand: 'true'\n"
         pytest.param(YAML_JOB + "depends: b = c\n", ["x.yaml:4: PB102"], id="a text"),
         pytest.param(YAML_JOB + "depends: |\n  b\n  c = d\n", ["x.yaml:6: PB102"], id="a literal block"),
         pytest.param(YAML_JOB + "depends: |\n\n\n  b\n\n  c = d\n", ["x.yaml:9: PB102"], id="a block with empty lines"),
-        pytest.param(YAML_JOB + "depends: >\n  b\n  c = d\n", ["x.yaml:5: PB102"], id="a folded block is told where it begins"),
+        pytest.param(
+            YAML_JOB + "depends: >\n  b\n  c = d\n", ["x.yaml:5: PB102"], id="a folded block is told where it begins"
+        ),
         pytest.param(YAML_JOB + "depends:\n  - b\n  # c\n  - [c]\n", ["x.yaml:7: PB102"], id="an item"),
         pytest.param(YAML_JOB + "depends: [b,\n  c, [d],\n  e]\n", ["x.yaml:5: PB102"], id="an item in brackets"),
         pytest.param(YAML_JOB + "requires:\n  - b.x\n  -\n\n  - c.y ==\n", ["x.yaml:8: PB110"], id="an expression"),
         pytest.param(YAML_JOB + 'requires: "b.x\\nc.y =="\n', ["x.yaml:4: PB110"], id="a quoted text is one line"),
         pytest.param(YAML_JOB + "nosuch:\n  - x\n", ["x.yaml:5: PB103"], id="an unknown field"),
-        pytest.param("# c\n---\n" + YAML_JOB + "estimated_duration: soon\n", ["x.yaml:6: PB102"], id="a unit further down"),
+        pytest.param(
+            "# c\n---\n" + YAML_JOB + "estimated_duration: soon\n", ["x.yaml:6: PB102"], id="a unit further down"
+        ),
     ],
 )
 def test_issues_of_yaml_files_name_the_line(read: Reader, text: str, expected: list[str]) -> None:
@@ -373,9 +410,17 @@ PLAN = "unit: test plan\nid: p\nname: P\n"
     [
         ("x.pxu", PLAN + "include:\n a\n b c\n d certification-status=x\n (\n", ["x.pxu:6:", "x.pxu:7:", "x.pxu:8:"]),
         ("x.pxu", PLAN + "include:\n# c\n a\n# c\n b c\n", ["x.pxu:8:"]),
-        ("x.yaml", PLAN + "include:\n  - a\n  - {b: {category-id: x, nosuch: y}}\n\n  - (\n", ["x.yaml:6:", "x.yaml:8:"]),
+        (
+            "x.yaml",
+            PLAN + "include:\n  - a\n  - {b: {category-id: x, nosuch: y}}\n\n  - (\n",
+            ["x.yaml:6:", "x.yaml:8:"],
+        ),
         ("x.pxu", PLAN + "include:\ncategory_overrides:\n apply x to a\n aply x to b\n", ["x.pxu:7:"]),
-        ("x.yaml", PLAN + "include:\ncertification_status_overrides:\n  - apply blocker to a\n  - apply x to b\n", ["x.yaml:4:", "x.yaml:7:"]),
+        (
+            "x.yaml",
+            PLAN + "include:\ncertification_status_overrides:\n  - apply blocker to a\n  - apply x to b\n",
+            ["x.yaml:4:", "x.yaml:7:"],
+        ),
     ],
 )
 def test_issues_of_lists_name_the_line(read: Reader, name: str, text: str, expected: list[str]) -> None:

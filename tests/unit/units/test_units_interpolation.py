@@ -76,6 +76,7 @@ def test_values_are_filled_in_once() -> None:
         ("{{ __checkbox_env__.get('K') }}", "v"),
         ("{{ __checkbox_env__['nosuch'] }}", ""),
         ("{{ x | upper }}", "ONE"),
+        ("{{ '-' * 3 }}{{ 2 * 3 }}{{ 2 ** 3 }}", "---68"),
         ("<b>{{ '<' }}</b>", "<b><</b>"),
         ("a\n", "a\n"),
         ("{x}", "{x}"),
@@ -103,6 +104,9 @@ def test_jinja_sees_the_environment_of_the_process(monkeypatch: pytest.MonkeyPat
         "{{ self.__init__.__globals__ }}{{ self._TemplateReference__context.x.y.z }}",
         "{{ '{0.__class__}'.format(x) }}{{ x.no.such }}",
         "{{ range(999999999) | list }}",
+        "{{ 'x' * 999999999 }}",
+        "{{ 999999999 * [x] }}",
+        "{{ 9 ** 9 ** 9 }}",
         "{% include '/etc/passwd' %}",
         "{% import 'os' as os %}",
         "{{ __checkbox_env__.clear() }}",
@@ -163,7 +167,9 @@ def test_names_of_parameters(value: object, engine: str, expected: set[str]) -> 
     assert names_in(value, engine) == expected  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("text", "engine"), [("}", "default"), ("{x", "default"), ("{{ x", "jinja2"), ("{% for %}", "jinja2")])
+@pytest.mark.parametrize(
+    ("text", "engine"), [("}", "default"), ("{x", "default"), ("{{ x", "jinja2"), ("{% for %}", "jinja2")]
+)
 def test_names_of_a_bad_text_are_an_error_when_they_must_be_known(text: str, engine: str) -> None:
     """Checking a template wants to know."""
     with pytest.raises(FieldError):

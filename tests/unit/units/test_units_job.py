@@ -217,8 +217,21 @@ def test_the_defaults_of_a_job() -> None:
     """A job says only what differs."""
     unit = JobDefinition({"id": "a"})
     assert (unit.summary, unit.description, unit.plugin, unit.command, unit.shell) == ("a", None, None, None, "bash")
-    assert (unit.user, unit.environ, unit.flags, unit.estimated_duration, unit.timeout) == (None, (), frozenset(), None, None)
-    assert (unit.depends, unit.after, unit.before, unit.salvages, unit.requires, unit.group) == ((), (), (), (), (), None)
+    assert (unit.user, unit.environ, unit.flags, unit.estimated_duration, unit.timeout) == (
+        None,
+        (),
+        frozenset(),
+        None,
+        None,
+    )
+    assert (unit.depends, unit.after, unit.before, unit.salvages, unit.requires, unit.group) == (
+        (),
+        (),
+        (),
+        (),
+        (),
+        None,
+    )
     assert unit.category_id == "com.canonical.plainbox::uncategorised"
     assert (unit.certification_status, unit.auto_retry, unit.on_crash) == ("non-blocker", "unspecified", "crash")
     assert (unit.uses, unit.tags, unit.cache, unit.siblings, unit.kwargs) == ((), (), False, (), None)
@@ -261,11 +274,17 @@ def test_the_description_is_made_of_its_parts() -> None:
         pytest.param({"plugin": "local"}, [("PB102", "error", "plugin")], id="a plugin that is gone"),
         pytest.param({"plugin": "user-verify"}, [("PB104", "advice", "plugin")], id="a plugin that is going"),
         pytest.param({"command": None}, [("PB101", "error", "command")], id="no command"),
-        pytest.param({"plugin": "manual", "description": "D"}, [("PB105", "warning", "command")], id="a command of a manual job"),
+        pytest.param(
+            {"plugin": "manual", "description": "D"}, [("PB105", "warning", "command")], id="a command of a manual job"
+        ),
         pytest.param({"plugin": "manual", "command": None}, [("PB101", "error", "description")], id="nothing to do"),
         pytest.param({"plugin": "manual", "command": None, "steps": "S"}, [], id="steps are enough"),
         pytest.param({"plugin": "function", "command": None}, [("PB101", "error", "function")], id="no function"),
-        pytest.param({"plugin": "function", "command": None, "function": "a:b", "args": "[1]", "kwargs": '{"a": 1}'}, [], id="a function"),
+        pytest.param(
+            {"plugin": "function", "command": None, "function": "a:b", "args": "[1]", "kwargs": '{"a": 1}'},
+            [],
+            id="a function",
+        ),
         pytest.param({"user": "root"}, [], id="root"),
         pytest.param({"user": "me"}, [("PB102", "error", "user")], id="another user"),
         pytest.param(
@@ -276,15 +295,21 @@ def test_the_description_is_made_of_its_parts() -> None:
         pytest.param({"shell": "zsh"}, [("PB102", "error", "shell")], id="another shell"),
         pytest.param({"flags": "simple nosuch"}, [("PB109", "warning", "flags")], id="an unknown flag"),
         pytest.param({"environment": "A"}, [("PB103", "warning", "environment")], id="an unknown field"),
-        pytest.param({"_command": "x", "command": None}, [("PB105", "warning", "command")], id="a command that is no prose"),
+        pytest.param(
+            {"_command": "x", "command": None}, [("PB105", "warning", "command")], id="a command that is no prose"
+        ),
         pytest.param({"name": "b", "id": None}, [("PB104", "advice", "name")], id="the old name of the id"),
         pytest.param({"estimated_duration": "5s 1m"}, [("PB102", "error", "estimated_duration")], id="a bad duration"),
         pytest.param({"requires": "a.x and"}, [("PB110", "error", "requires")], id="a bad expression"),
         pytest.param({"imports": "a"}, [("PB110", "error", "imports")], id="a bad import"),
         pytest.param({"siblings": "{}"}, [("PB102", "error", "siblings")], id="siblings that are none"),
-        pytest.param({"siblings": '[{"nosuch": "x"}]'}, [("PB103", "error", "siblings")], id="an unknown field of a sibling"),
+        pytest.param(
+            {"siblings": '[{"nosuch": "x"}]'}, [("PB103", "error", "siblings")], id="an unknown field of a sibling"
+        ),
         pytest.param({"template-engine": "jinja3"}, [("PB102", "error", "template-engine")], id="an unknown engine"),
-        pytest.param({"template-engine": "jinja2", "command": "{{"}, [("PB112", "error", "command")], id="a bad Jinja2 text"),
+        pytest.param(
+            {"template-engine": "jinja2", "command": "{{"}, [("PB112", "error", "command")], id="a bad Jinja2 text"
+        ),
     ],
 )
 def test_the_checks_of_a_job(data: dict[str, object], expected: list[tuple[str, str, str | None]]) -> None:
@@ -338,7 +363,11 @@ def test_siblings_of_yaml_files(read: Reader) -> None:
 def test_a_job_runs_again_after_the_suspend(flags: object, depends: object) -> None:
     """The sibling has a new id, summary and group, depends on the job and the suspend, and has no such flag."""
     [sibling] = job(flags=flags, depends=depends, summary="S", group="g").siblings_units()
-    assert (sibling.id, sibling.summary, sibling.group) == ("org.example::after-suspend-a", "S after suspend (S3)", "after-suspend-g")
+    assert (sibling.id, sibling.summary, sibling.group) == (
+        "org.example::after-suspend-a",
+        "S after suspend (S3)",
+        "after-suspend-g",
+    )
     assert sibling.depends == (
         "org.example::b",
         "org.example::a",
@@ -350,7 +379,10 @@ def test_a_job_runs_again_after_the_suspend(flags: object, depends: object) -> N
 def test_a_job_runs_again_after_the_manual_suspend() -> None:
     """Both flags make a sibling each, and asking twice changes nothing."""
     unit = job(flags="also-after-suspend-manual also-after-suspend")
-    assert [sibling.id for sibling in unit.siblings_units()] == ["org.example::after-suspend-a", "org.example::after-suspend-manual-a"]
+    assert [sibling.id for sibling in unit.siblings_units()] == [
+        "org.example::after-suspend-a",
+        "org.example::after-suspend-manual-a",
+    ]
     manual = unit.siblings_units()[1]
     assert manual.depends == ("org.example::a", "com.canonical.certification::suspend/suspend_advanced")
     assert (manual.flags, manual.summary, manual.group) == (frozenset(), "a after suspend (S3)", None)
@@ -434,7 +466,10 @@ def test_the_fields_of_a_test_plan() -> None:
     )
     assert (plan.id, plan.name, plan.summary, plan.description) == ("org.example::p", "Plan", "Plan", "D")
     assert [entry.pattern.full for entry in plan.include] == ["org.example::a", "org.example::b.*"]
-    assert [entry.pattern.full for entry in (*plan.mandatory_include, *plan.exclude)] == ["org.example::m", "org.example::x"]
+    assert [entry.pattern.full for entry in (*plan.mandatory_include, *plan.exclude)] == [
+        "org.example::m",
+        "org.example::x",
+    ]
     assert plan.bootstrap_include == ("org.example::r", "org.example::s")
     assert (plan.setup_include, plan.nested_part) == (("org.example::u",), ("org.example::q", "other::q"))
     assert (plan.estimated_duration, plan.icon, plan.issues) == (3600.0, "i", ())
@@ -469,9 +504,15 @@ def test_a_manifest_entry() -> None:
     """Its answer is a truth value or a natural number, with defaults for everything but the name."""
     entry = ManifestEntryUnit({"id": "has_x", "_name": "X", "value-type": "bool"}, provider=Home())
     assert (entry.name, entry.value_type, entry.resource_key, entry.default_value) == ("X", "bool", "has_x", False)
-    assert (entry.prompt, entry.is_hidden, entry.issues) == ("Does this machine have this piece of hardware?", False, ())
+    assert (entry.prompt, entry.is_hidden, entry.issues) == (
+        "Does this machine have this piece of hardware?",
+        False,
+        (),
+    )
     assert (entry.convert("yes"), entry.convert("False")) == (True, False)
-    number = ManifestEntryUnit({"id": "n", "name": "N", "value-type": "natural", "value-unit": "GiB", "resource-key": "k", "prompt": "?"})
+    number = ManifestEntryUnit(
+        {"id": "n", "name": "N", "value-type": "natural", "value-unit": "GiB", "resource-key": "k", "prompt": "?"}
+    )
     assert (number.default_value, number.value_unit, number.resource_key, number.prompt) == (0, "GiB", "k", "?")
     assert number.convert(" 12 ") == 12
     plain = ManifestEntryUnit({"id": "n", "name": "N", "value-type": "natural"})
@@ -503,7 +544,14 @@ def test_the_checks_of_a_manifest_entry() -> None:
 def test_an_exporter() -> None:
     """Options are words, data a mapping or JSON text."""
     unit = ExporterUnit(
-        {"id": "html", "summary": "S", "entry_point": "html", "file_extension": "html", "options": "a; b=c, d", "data": '{"k": "v"}'}
+        {
+            "id": "html",
+            "summary": "S",
+            "entry_point": "html",
+            "file_extension": "html",
+            "options": "a; b=c, d",
+            "data": '{"k": "v"}',
+        }
     )
     assert (unit.entry_point, unit.file_extension, unit.support_data) == ("html", "html", {"k": "v"})
     assert ExporterUnit({"id": "x"}).support_data == {}
@@ -514,7 +562,9 @@ def test_an_exporter() -> None:
 
 def test_packaging() -> None:
     """Relations stand apart by commas, line ends mean nothing."""
-    unit = PackagingMetaDataUnit({"os-id": "debian", "os-version-id": ">=12", "Depends": "a,\nb (>= 1) |\n c", "Suggests": ["d"]})
+    unit = PackagingMetaDataUnit(
+        {"os-id": "debian", "os-version-id": ">=12", "Depends": "a,\nb (>= 1) |\n c", "Suggests": ["d"]}
+    )
     assert (unit.os_id, unit.os_version_id, unit.summary) == ("debian", ">=12", "debian >=12")
     assert (unit.depends, unit.recommends, unit.suggests) == (("a", "b (>= 1) | c"), (), ("d",))
     assert found(PackagingMetaDataUnit({})) == [("PB101", "error", "os-id")]

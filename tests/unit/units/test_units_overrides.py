@@ -109,7 +109,13 @@ def test_a_plan_tells_its_overrides_in_the_order_in_which_they_count() -> None:
 def test_a_plan_reports_bad_overrides() -> None:
     """What cannot be applied is an error of its field."""
     plan = TestPlanUnit(
-        {"id": "p", "name": "P", "include": "a", "category_overrides": "bad", "certification_status_overrides": ["apply x to y"]}
+        {
+            "id": "p",
+            "name": "P",
+            "include": "a",
+            "category_overrides": "bad",
+            "certification_status_overrides": ["apply x to y"],
+        }
     )
     assert [(issue.field, str(issue.code)) for issue in plan.issues] == [
         ("category_overrides", "PB111"),

@@ -81,7 +81,9 @@ def test_without_a_namespace_patterns_are_as_written() -> None:
     assert Pattern.parse("f.o", None).matches("foo")
 
 
-@pytest.mark.parametrize("text", ["(", "*", "a{2,1}.", "[", "(?P<", "a**", "\\", "", "^$", "(?i)a.", "a{99999999999}." + "x" * 3])
+@pytest.mark.parametrize(
+    "text", ["(", "*", "a{2,1}.", "[", "(?P<", "a**", "\\", "", "^$", "(?i)a.", "a{99999999999}." + "x" * 3]
+)
 def test_what_is_no_pattern(text: str) -> None:
     """A bad regular expression, and one of nothing, is an error."""
     with pytest.raises(FieldError):
@@ -114,7 +116,10 @@ def test_every_full_id_matches_itself(identifier: str) -> None:
         ("", []),
         (["foo", " bar "], [("org.example::foo", (), 0), ("org.example::bar", (), 1)]),
         (["foo bar"], [("org.example::foo bar", (), 0)]),
-        ([{"foo": {"category-id": "x", "auto_retry": "no"}}], [("org.example::foo", (("category_id", "x"), ("auto_retry", "no")), 0)]),
+        (
+            [{"foo": {"category-id": "x", "auto_retry": "no"}}],
+            [("org.example::foo", (("category_id", "x"), ("auto_retry", "no")), 0)],
+        ),
         ([{"foo": {}}], [("org.example::foo", (), 0)]),
     ],
 )
@@ -177,7 +182,12 @@ def test_a_bad_line_does_not_empty_a_plan() -> None:
     ]
 
 
-@given(include_lists | st.lists(include_lists | st.dictionaries(include_lists, st.dictionaries(include_lists, include_lists), max_size=2)))
+@given(
+    include_lists
+    | st.lists(
+        include_lists | st.dictionaries(include_lists, st.dictionaries(include_lists, include_lists), max_size=2)
+    )
+)
 def test_any_list_is_read_or_refused(value: object) -> None:
     """Nothing but field errors with a line comes out, with and without a handler."""
     found: list[FieldError] = []

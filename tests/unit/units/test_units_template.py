@@ -36,7 +36,13 @@ class Home:
 
 def template(**data: Any) -> TemplateUnit:
     """Return a template whose keys are written with underscores instead of dashes."""
-    fields = {"id": "disk/check-{name}", "plugin": "shell", "command": "check {name}", "template-resource": "disk", "template-summary": "Each disk"}
+    fields = {
+        "id": "disk/check-{name}",
+        "plugin": "shell",
+        "command": "check {name}",
+        "template-resource": "disk",
+        "template-summary": "Each disk",
+    }
     fields |= {key.replace("template_", "template-"): value for key, value in data.items()}
     return TemplateUnit(fields, provider=Home())
 
@@ -68,7 +74,11 @@ def found(unit: Unit) -> list[tuple[str, str, str | None]]:
 def test_a_template_is_named_by_its_template_id(data: dict[str, Any], expected: str) -> None:
     """Without one, by its id less the characters that are not of ids."""
     unit = template(**data)
-    assert (unit.partial_id, unit.id, unit.template_id) == (expected, f"org.example::{expected}", f"org.example::{expected}")
+    assert (unit.partial_id, unit.id, unit.template_id) == (
+        expected,
+        f"org.example::{expected}",
+        f"org.example::{expected}",
+    )
 
 
 @pytest.mark.parametrize(
@@ -109,8 +119,17 @@ def test_an_instance_is_filled_in_from_the_record() -> None:
     """Its fields are filled in, its id belongs to the namespace, it knows its template."""
     unit = template(_summary="{name}: {size}", depends="a-{name}", category_id="disk", flags="simple")
     job = instance(unit)
-    assert (job.id, job.partial_id, job.command, job.summary) == ("org.example::disk/check-sda", "disk/check-sda", "check sda", "sda: 1")
-    assert (job.depends, job.category_id, job.flags) == (("org.example::a-sda",), "org.example::disk", frozenset({"simple"}))
+    assert (job.id, job.partial_id, job.command, job.summary) == (
+        "org.example::disk/check-sda",
+        "disk/check-sda",
+        "check sda",
+        "sda: 1",
+    )
+    assert (job.depends, job.category_id, job.flags) == (
+        ("org.example::a-sda",),
+        "org.example::disk",
+        frozenset({"simple"}),
+    )
     assert (job.template_id, job.origin, job.provider) == (unit.id, unit.origin, unit.provider)
     assert job.issues == ()
 
@@ -172,7 +191,10 @@ def test_instances_see_the_environment_of_the_settings() -> None:
         ({"template_filter": "disk.name == 'sda'\ndisk.size == '2'"}, False),
         ({"template_filter": "other.name == 'sda'"}, False),
         ({"template_filter": "disk.name =="}, False),
-        ({"template_resource": "d", "template_imports": "from n import x as d", "template_filter": "d.size == '1'"}, True),
+        (
+            {"template_resource": "d", "template_imports": "from n import x as d", "template_filter": "d.size == '1'"},
+            True,
+        ),
         ({"template_unit": "nosuch"}, False),
     ],
 )
@@ -184,8 +206,16 @@ def test_the_filter_says_which_records_make_instances(data: dict[str, Any], expe
 def test_a_missing_parameter_is_marked_in_the_text() -> None:
     """The instance is returned and its issues say why it is no good."""
     job = instance(template(summary="{name} {size}"), {"size": "1"}, 4)
-    assert (job.id, job.summary, job.command) == ("org.example::disk/check-MISSING_PARAM_4", "MISSING_PARAM_4 1", "check MISSING_PARAM_4")
-    assert {(str(issue.code), issue.field) for issue in job.errors} == {("PB108", "id"), ("PB108", "summary"), ("PB108", "command")}
+    assert (job.id, job.summary, job.command) == (
+        "org.example::disk/check-MISSING_PARAM_4",
+        "MISSING_PARAM_4 1",
+        "check MISSING_PARAM_4",
+    )
+    assert {(str(issue.code), issue.field) for issue in job.errors} == {
+        ("PB108", "id"),
+        ("PB108", "summary"),
+        ("PB108", "command"),
+    }
 
 
 def test_a_text_that_cannot_be_filled_in_is_left_as_it_is() -> None:
@@ -205,13 +235,19 @@ def test_values_of_a_record_are_text() -> None:
 
 def test_templates_make_units_of_other_kinds() -> None:
     """Categories, manifest entries and plans alike."""
-    category = template(template_unit="category", name="Disk {name}", plugin=None, command=None).instantiate({"name": "sda"}, 1)
+    category = template(template_unit="category", name="Disk {name}", plugin=None, command=None).instantiate(
+        {"name": "sda"}, 1
+    )
     assert isinstance(category, CategoryUnit)
     assert (category.id, category.name, category.issues) == ("org.example::disk/check-sda", "Disk sda", ())
-    plan = template(template_unit="test plan", name="{name}", include="a-{name}\nb", plugin=None, command=None).instantiate({"name": "x"}, 1)
+    plan = template(
+        template_unit="test plan", name="{name}", include="a-{name}\nb", plugin=None, command=None
+    ).instantiate({"name": "x"}, 1)
     assert isinstance(plan, TestPlanUnit)
     assert [entry.pattern.full for entry in plan.include] == ["org.example::a-x", "org.example::b"]
-    entry = template(template_unit="manifest entry", name="{name}", **{"value-type": "bool"}).instantiate({"name": "x"}, 1)
+    entry = template(template_unit="manifest entry", name="{name}", **{"value-type": "bool"}).instantiate(
+        {"name": "x"}, 1
+    )
     assert isinstance(entry, ManifestEntryUnit)
     assert entry.name == "x"
 
@@ -234,7 +270,12 @@ def test_siblings_of_instances_are_filled_in_once(engine: str) -> None:
     """The sibling is made of the template's text, so braces in a record stay text."""
     name = "{name}" if engine == "default" else "{{ name }}"
     unit = template(
-        template_engine=engine, id=f"c-{name}", _summary=f"S {name}", group=f"g-{name}", depends=f"b-{name}", flags="also-after-suspend"
+        template_engine=engine,
+        id=f"c-{name}",
+        _summary=f"S {name}",
+        group=f"g-{name}",
+        depends=f"b-{name}",
+        flags="also-after-suspend",
     )
     for value in ("sda", "{name}", "{{ name }}", "{% if"):
         [sibling] = instance(unit, {"name": value}).siblings_units()
@@ -266,7 +307,9 @@ def test_declared_siblings_of_instances_need_doubled_braces() -> None:
         pytest.param({"plugin": "{name}"}, [("PB107", "error", "plugin")], id="a plugin that varies"),
         pytest.param({"category_id": "{name}"}, [("PB107", "error", "category_id")], id="a category that varies"),
         pytest.param({"flags": "{name}"}, [("PB107", "error", "flags")], id="flags that vary"),
-        pytest.param({"estimated_duration": "{name}"}, [("PB107", "error", "estimated_duration")], id="a duration that varies"),
+        pytest.param(
+            {"estimated_duration": "{name}"}, [("PB107", "error", "estimated_duration")], id="a duration that varies"
+        ),
         pytest.param({"imports": "from {name} import x"}, [("PB107", "error", "imports")], id="an import that varies"),
         pytest.param({"environment": "x"}, [("PB103", "warning", "environment")], id="an unknown field"),
         pytest.param({"summary": "{name"}, [("PB112", "error", "summary")], id="an open brace"),
@@ -274,15 +317,23 @@ def test_declared_siblings_of_instances_need_doubled_braces() -> None:
         pytest.param({"template_filter": "disk.x ="}, [("PB110", "error", "template-filter")], id="a bad filter"),
         pytest.param({"template_imports": "disk"}, [("PB110", "error", "template-imports")], id="a bad import"),
         pytest.param(
-            {"template_imports": "from a import b\nfrom c import d"}, [("PB102", "error", "template-imports")], id="two imports"
+            {"template_imports": "from a import b\nfrom c import d"},
+            [("PB102", "error", "template-imports")],
+            id="two imports",
         ),
         pytest.param({"plugin": None}, [("PB101", "error", "plugin")], id="instances without a plugin"),
         pytest.param({"plugin": "shel"}, [("PB102", "error", "plugin")], id="instances with a bad plugin"),
-        pytest.param({"requires": "{name}.x =="}, [("PB110", "error", "requires")], id="instances with a bad expression"),
+        pytest.param(
+            {"requires": "{name}.x =="}, [("PB110", "error", "requires")], id="instances with a bad expression"
+        ),
         pytest.param({"requires": "{name}.x == '1'", "timeout": "{size}"}, [], id="what only the record can tell"),
-        pytest.param({"template_unit": "category", "plugin": None, "command": None}, [("PB101", "error", "name")], id="another kind"),
+        pytest.param(
+            {"template_unit": "category", "plugin": None, "command": None},
+            [("PB101", "error", "name")],
+            id="another kind",
+        ),
     ],
-)  # fmt: skip
+)
 def test_the_checks_of_a_template(data: dict[str, Any], expected: list[tuple[str, str, str | None]]) -> None:
     """What all instances would get wrong is told at the template."""
     assert found(template(**data)) == expected
@@ -300,16 +351,23 @@ def test_issues_of_templates_name_the_line(read: Reader) -> None:
 
 @given(
     st.dictionaries(
-        st.sampled_from(["id", "_summary", "command", "requires", "flags", "siblings", "template-filter", "template-imports", "x"]),
+        st.sampled_from(
+            ["id", "_summary", "command", "requires", "flags", "siblings", "template-filter", "template-imports", "x"]
+        ),
         templates | expressions | identifiers,
     ),
     st.sampled_from(["default", "jinja2"]),
     st.sampled_from(["job", "test plan", "category", "template", "exporter"]),
     st.dictionaries(st.sampled_from(["x", "name"]), st.text(max_size=10) | templates),
 )
-def test_any_template_is_checked_and_instantiated(fields: dict[str, str], engine: str, kind: str, record: dict[str, str]) -> None:
+def test_any_template_is_checked_and_instantiated(
+    fields: dict[str, str], engine: str, kind: str, record: dict[str, str]
+) -> None:
     """Neither checking nor instantiating nor reading the instance raises, whatever provider and record say."""
-    unit = TemplateUnit({"id": "a-{x}", "template-resource": "r", "template-unit": kind, "template-engine": engine} | fields, provider=Home())
+    unit = TemplateUnit(
+        {"id": "a-{x}", "template-resource": "r", "template-unit": kind, "template-engine": engine} | fields,
+        provider=Home(),
+    )
     assert all(str(issue) for issue in unit.issues)
     made = unit.instantiate(record, 1)
     if made is not None:

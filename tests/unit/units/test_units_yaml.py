@@ -48,7 +48,11 @@ def problems(text: str) -> tuple[list[Mapping[str, object]], list[str]]:
         pytest.param("---\nnull\n---\n~\n---\n{}\n", [], id="null and an empty mapping"),
         pytest.param("", [], id="an empty text"),
         pytest.param("# c\n", [], id="a comment alone"),
-        pytest.param("id: a\nx: 1.50\ny: yes\nz: 2024-01-01\n", [{"id": "a", "x": "1.50", "y": "yes", "z": "2024-01-01"}], id="scalars are text"),
+        pytest.param(
+            "id: a\nx: 1.50\ny: yes\nz: 2024-01-01\n",
+            [{"id": "a", "x": "1.50", "y": "yes", "z": "2024-01-01"}],
+            id="scalars are text",
+        ),
         pytest.param("id: a\nx: null\ny:\nz: ~\n", [{"id": "a"}], id="null is no value"),
         pytest.param("id: a\nx: 'null'\n", [{"id": "a", "x": "null"}], id="in quotes it is a word"),
         pytest.param("id: a\nx: [b, c, null]\n", [{"id": "a", "x": ["b", "c"]}], id="null is no item"),
@@ -57,9 +61,17 @@ def problems(text: str) -> tuple[list[Mapping[str, object]], list[str]]:
         pytest.param("id: a\nx: >\n  b\n  c\n", [{"id": "a", "x": "b c"}], id="a folded block"),
         pytest.param("id: a\nx: |+\n  b\n\n", [{"id": "a", "x": "b"}], id="line ends around a text go"),
         pytest.param("id: &i a\nx: *i\n", [{"id": "a", "x": "a"}], id="an alias"),
-        pytest.param("x: &x {b: 1, c: 2}\ny: {<<: *x, c: 3}\n", [{"x": {"b": "1", "c": "2"}, "y": {"b": "1", "c": "3"}}], id="a merge"),
-        pytest.param("y: {c: 3, <<: {b: 1, c: 2}}\n", [{"y": {"b": "1", "c": "3"}}], id="what is given wins over what is merged"),
-        pytest.param("y: {<<: [{b: 1}, {b: 2, c: 2}]}\n", [{"y": {"b": "1", "c": "2"}}], id="of several merged the first wins"),
+        pytest.param(
+            "x: &x {b: 1, c: 2}\ny: {<<: *x, c: 3}\n",
+            [{"x": {"b": "1", "c": "2"}, "y": {"b": "1", "c": "3"}}],
+            id="a merge",
+        ),
+        pytest.param(
+            "y: {c: 3, <<: {b: 1, c: 2}}\n", [{"y": {"b": "1", "c": "3"}}], id="what is given wins over what is merged"
+        ),
+        pytest.param(
+            "y: {<<: [{b: 1}, {b: 2, c: 2}]}\n", [{"y": {"b": "1", "c": "2"}}], id="of several merged the first wins"
+        ),
         pytest.param("y: {<<: {b: 1, c: 1}, c: null}\n", [{"y": {"b": "1"}}], id="null takes a merged field away"),
         pytest.param("id: !!str a\nx: !!set {b}\n", [{"id": "a", "x": {}}], id="tags of YAML itself"),
         pytest.param("\ufeffid: a\n", [{"id": "a"}], id="a byte order mark"),
@@ -93,7 +105,13 @@ def test_a_bad_document_is_told_with_its_place(text: str, expected: str) -> None
 
 @pytest.mark.parametrize(
     ("text", "line"),
-    [("id: a\nx: [\n", 3), ("id: a\n\tx: b\n", 2), ("id: a\nx: 'b\n\n", 4), ("%YAML 3.0\n---\nid: a\n", 1), ("id: a\nx: \x01\n", 2)],
+    [
+        ("id: a\nx: [\n", 3),
+        ("id: a\n\tx: b\n", 2),
+        ("id: a\nx: 'b\n\n", 4),
+        ("%YAML 3.0\n---\nid: a\n", 1),
+        ("id: a\nx: \x01\n", 2),
+    ],
 )
 def test_what_is_no_yaml_is_told_with_its_place(text: str, line: int) -> None:
     """An error of the parser names file and line."""
@@ -158,7 +176,9 @@ def test_merges_of_merges_do_not_multiply() -> None:
     assert "the document is too large" in problem("\n".join(lines) + "\n")
 
 
-@pytest.mark.parametrize("text", ["x: " + "[" * 100_000, "x: " + "{a: " * 100_000, "- " * 100_000, "x:\n " + "- " * 100_000])
+@pytest.mark.parametrize(
+    "text", ["x: " + "[" * 100_000, "x: " + "{a: " * 100_000, "- " * 100_000, "x:\n " + "- " * 100_000]
+)
 def test_depth_is_bounded(text: str) -> None:
     """Brackets in brackets end with an error, not with the process."""
     assert "x.yaml:" in problem(text)
