@@ -96,7 +96,7 @@ def _overview() -> argparse.ArgumentParser:
         description="Run test plans on real machines and never lose a result.",
         epilog="'plainbox COMMAND --help' tells more about a command. "
         "Exit codes: 0 all passed, 1 some job failed or crashed, 2 usage, 3 session unusable, 4 infrastructure, "
-        "5 nothing selected, 6 stopped but resumable, 70 internal error, 130 interrupted, 143 terminated.",
+        "5 nothing selected, 6 stopped but resumable, 70 internal error, 129 hung up, 130 interrupted, 143 terminated.",
     )
     _formatter(parser)
     parser.add_argument("--version", action="version", version=f"plainbox {__version__}")

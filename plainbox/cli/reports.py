@@ -42,6 +42,10 @@ def check_formats(manager: SessionManager, reports: list[Report]) -> None:
         if report.format not in known:
             short = sorted(name for name in known if "::" not in name)
             raise UsageError(f"no report format {report.format!r}", hint=f"known are {', '.join(short)}")
+        try:
+            manager.create_exporter(report.format, report.options)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
         folder = Path(report.path).absolute().parent
         if report.path != "-" and not os.access(folder, os.W_OK):
             raise UsageError(

@@ -59,6 +59,8 @@ class Runner:
         self._executor = executor
         self._stop = stop
         self._reselect = reselect
+        #: Ids of jobs that belong to an earlier phase: they do not count among those of this one.
+        self.uncounted: frozenset[str] = frozenset()
         self._number = self._total = 0
         self._watcher_failed = False
 
@@ -117,7 +119,7 @@ class Runner:
     def _count_jobs(self) -> list[str]:
         """Return the ids of the jobs of this run, those left out of the run list included: they have results too."""
         state = self._state
-        ids = [job.id for job in state.run_list]
+        ids = [job.id for job in state.run_list if job.id not in self.uncounted]
         ids += [job_id for job_id in state.dropped if job_id in state.job_state_map]
         self._total = len(ids)
         return ids

@@ -142,8 +142,11 @@ class ChangeTracker:
             before = saved.history if saved is not None else ()
             if before is not now.history:
                 kept = _common(before, now.history)
-                dropped += [(job_id, former.attempt or 0) for former in before[kept:]]
-                results += [(job_id, result) for result in now.history[kept:]]
+                new = now.history[kept:]
+                # A result in the place of another one needs no word about that one: it is the same attempt.
+                again = {result.attempt for result in new}
+                dropped += [(job_id, item.attempt or 0) for item in before[kept:] if item.attempt not in again]
+                results += [(job_id, result) for result in new]
         return ChangeSet(
             meta=self._changed_meta(),
             jobs=tuple(jobs),

@@ -8,6 +8,8 @@ bootstrap phase are not part of the selection.
 
 from __future__ import annotations
 
+import bisect
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
@@ -17,7 +19,16 @@ from plainbox.errors import PlainboxError, UnitError
 from plainbox.units import JobDefinition, TemplateUnit, TestPlanUnit, Unit
 from plainbox.units.patterns import IncludeEntry, Pattern
 
-__all__ = ["FlatPlan", "OverrideRules", "flatten", "matching", "select", "select_units"]
+__all__ = [
+    "FlatPlan",
+    "OverrideRules",
+    "excluded_ids",
+    "flatten",
+    "literal_start",
+    "matching",
+    "select",
+    "select_units",
+]
 
 U = TypeVar("U", bound=Unit)
 
@@ -70,6 +81,26 @@ def flatten(roots: Iterable[TestPlanUnit], known: Mapping[str, TestPlanUnit]) ->
     )
 
 
+@functools.lru_cache(maxsize=8192)
+def literal_start(pattern: Pattern) -> str:
+    """Return a text that every id begins with which the pattern means; asking for it first saves most of the matching."""
+    if pattern.is_fixed:
+        return pattern.full
+    is_full = pattern.expression.startswith("(?:")
+    namespace, colons, text = ("", "", pattern.full) if is_full else pattern.full.partition("::")
+    start = namespace + colons
+    if "|" in text:
+        return start
+    for index, character in enumerate(text):
+        if character in _SPECIAL:
+            # A quantifier that allows for nothing makes the character before it optional.
+            return start + text[: max(index - 1, 0) if character in "*?{" else index]
+    return start + text
+
+
+_SPECIAL = frozenset(r".^$*+?{}[]\|()")
+
+
 class _Index:
     """Finds the units that a pattern means: by id, by the template they come from, by regular expression."""
 
@@ -81,14 +112,24 @@ class _Index:
             template = template_id(unit)
             if template is not None:
                 self.by_template.setdefault(template, []).append(unit.id)
+        self._sorted = sorted(self.by_id)
+        self._positions = {identifier: position for position, identifier in enumerate(self.by_id)}
 
     def find(self, pattern: Pattern) -> list[str]:
         if pattern.is_fixed:
             if pattern.full in self.by_id:
                 return [pattern.full]
             return self.by_template.get(pattern.full, [])
-        found = [identifier for identifier in self.by_id if pattern.matches(identifier)]
+        found = [
+            identifier for identifier in self._beginning_with(literal_start(pattern)) if pattern.matches(identifier)
+        ]
+        found.sort(key=self._positions.__getitem__)
         return found or self.by_template.get(pattern.full, [])
+
+    def _beginning_with(self, start: str) -> list[str]:
+        first = bisect.bisect_left(self._sorted, start)
+        # The last character of all: what follows the start never comes after it.
+        return self._sorted[first : bisect.bisect_right(self._sorted, start + chr(0x10FFFF), first)]
 
 
 def matching(entries: Iterable[IncludeEntry], jobs: Iterable[JobDefinition]) -> list[str]:
@@ -161,11 +202,11 @@ class OverrideRules:
 
     def __init__(self, rules: Iterable[tuple[Pattern, str, str]]) -> None:
         self._fixed: dict[str, list[tuple[int, str, str]]] = {}
-        self._expressions: list[tuple[Pattern, int, str, str]] = []
+        self._expressions: list[tuple[str, Pattern, int, str, str]] = []
         for order, (pattern, field, value) in enumerate(rules):
             self._fixed.setdefault(pattern.full, []).append((order, field, value))
             if not pattern.is_fixed:
-                self._expressions.append((pattern, order, field, value))
+                self._expressions.append((literal_start(pattern), pattern, order, field, value))
 
     def __bool__(self) -> bool:
         return bool(self._fixed)
@@ -174,7 +215,7 @@ class OverrideRules:
         """Return (field, value) for the job with this id, made from this template, in the order to apply them."""
         names = (identifier,) if template_id is None else (identifier, template_id)
         found = {item for name in names for item in self._fixed.get(name, ())}
-        for pattern, order, field, value in self._expressions:
-            if any(pattern.matches(name) for name in names):
+        for start, pattern, order, field, value in self._expressions:
+            if any(name.startswith(start) and pattern.matches(name) for name in names):
                 found.add((order, field, value))
         return [(field, value) for _, field, value in sorted(found)]

@@ -17,7 +17,7 @@ import attrs
 from plainbox.errors import FieldError
 from plainbox.units import converters
 from plainbox.units.converters import OnError
-from plainbox.units.issues import Code
+from plainbox.units.issues import Code, Severity
 from plainbox.units.record import Value
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ _WORD_LIST = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": 
 
 TEXT = FieldType("text", converters.text, {"type": "string"})
 LINE = FieldType("line", converters.text, {"type": "string", "maxLength": MAX_LINE})
+SCRIPT = FieldType("shell script", converters.text, {"type": "string"})
 IDENTIFIER = FieldType("id", converters.identifier, {"type": "string", "not": {"pattern": "::"}})
 REFERENCE = FieldType("reference", converters.reference, {"type": "string"})
 REFERENCES = FieldType("list of references", converters.references, _WORD_LIST, converters.references)
@@ -99,8 +100,9 @@ class Field(Generic[T]):
     """One field of a kind of unit.
 
     ``key`` is its name in files (the attribute's name with dashes as given there); ``default`` a value or a function of
-    the unit; ``required`` a bool or a function of the unit; ``translatable`` fields may be written with a leading
-    underscore; ``deprecated`` says what to write instead.
+    the unit; ``required`` a bool or a function of the unit; ``severity`` says how bad it is when the value is missing or
+    wrong (a job with an error does not run); ``translatable`` fields may be written with a leading underscore;
+    ``deprecated`` says what to write instead.
     """
 
     def __init__(
@@ -111,6 +113,7 @@ class Field(Generic[T]):
         default: object = None,
         key: str | None = None,
         required: bool | Callable[[Any], bool] = False,
+        severity: Severity = Severity.ERROR,
         translatable: bool = False,
         deprecated: str | None = None,
         template: InTemplate = InTemplate.MAY_VARY,
@@ -120,6 +123,7 @@ class Field(Generic[T]):
         self.default = default
         self.key = key or ""
         self.required = required
+        self.severity = severity
         self.translatable = translatable
         self.deprecated = deprecated
         self.template = template

@@ -96,6 +96,7 @@ class JobDefinition(Unit):
         default=_default_description,
         translatable=True,
         required=lambda job: job.plugin == "manual" and not (job.purpose or job.steps or job.verification),
+        severity=Severity.WARNING,
         template=InTemplate.MAY_VARY,
     )
     purpose = Field(fields.TEXT, "What the job is for, shown before it runs.", translatable=True)
@@ -109,7 +110,7 @@ class JobDefinition(Unit):
         template=InTemplate.CONSTANT,
     )
     command = Field(
-        fields.TEXT,
+        fields.SCRIPT,
         "The shell script that the job runs.",
         required=lambda job: job.plugin not in ("manual", "function", None),
     )
@@ -126,7 +127,10 @@ class JobDefinition(Unit):
         template=InTemplate.CONSTANT,
     )
     estimated_duration = Field(
-        fields.DURATION, "How long the job takes, in seconds or as 1h 2m 3s.", template=InTemplate.CONSTANT
+        fields.DURATION,
+        "How long the job takes, in seconds or as 1h 2m 3s.",
+        severity=Severity.WARNING,
+        template=InTemplate.CONSTANT,
     )
     depends = Field(fields.REFERENCES, "Jobs that must have passed before this one can run.", default=())
     after = Field(fields.REFERENCES, "Jobs that run before this one, whatever their outcome.", default=())
@@ -151,6 +155,7 @@ class JobDefinition(Unit):
         "Whether a failure keeps the machine from being certified.",
         key="certification-status",
         default="non-blocker",
+        severity=Severity.WARNING,
         template=InTemplate.CONSTANT,
     )
     auto_retry = Field(
@@ -158,6 +163,7 @@ class JobDefinition(Unit):
         "Whether a failed job may be tried again automatically.",
         key="auto-retry",
         default="unspecified",
+        severity=Severity.WARNING,
         template=InTemplate.CONSTANT,
     )
     flags = Field(fields.FLAGS, "Words that switch behaviour on.", default=frozenset(), template=InTemplate.CONSTANT)
@@ -290,12 +296,14 @@ class JobDefinition(Unit):
             )
         if self.plugin == "manual" and self.command:
             yield self._useless("command", "a manual job runs no command")
+        if self.command == "" and self.plugin != "manual":
+            yield self._useless("command", "an empty command always passes")
         if not self.command and self.plugin != "function":
             for field in ("user", "environ"):
                 if field in self.data:
                     yield self._useless(field, "there is no command that it would be for")
         if self.user not in (None, "root"):
-            yield self.issue(Code.WRONG, f"{self.user!r} is not root", field="user")
+            yield self.issue(Code.WRONG, f"{self.user!r} is not root", severity=Severity.WARNING, field="user")
         if self.plugin == "function" and not self.function:
             yield self.issue(Code.MISSING, "a function job names its function", field="function")
         yield from self._check_siblings()
@@ -312,6 +320,7 @@ class JobDefinition(Unit):
                     yield self.issue(
                         Code.UNKNOWN_FIELD,
                         f"a sibling has no field {key[:60]!r}",
+                        severity=Severity.WARNING,
                         field="siblings",
                         hint=closest(name, self.fields),
                     )

@@ -20,6 +20,8 @@ from plainbox.units.unit import Unit
 
 __all__ = ["TemplateUnit"]
 
+#: Findings about the text of a template, which are told without an instance.
+_OF_THE_TEXT = (Code.TEMPLATE_SYNTAX, Code.UNKNOWN_FIELD)
 _NOT_IN_ID = re.compile(r"[^A-Za-z0-9\-_.:/\\]")
 
 
@@ -207,11 +209,11 @@ class TemplateUnit(Unit):
             yield self.issue(Code.BAD_EXPRESSION, error.message, field="template-filter", line=line, hint=error.hint)
 
     def _check_instance(self, kind: type[Unit]) -> Iterator[Issue]:
-        """Yield the errors that an instance would have whatever the record says."""
+        """Yield what would be wrong with an instance whatever the record says."""
         instance = self._instance(kind, {name: name.upper() for name in self.instance_parameters}, 1)
-        for issue in instance.errors:
-            if issue.code is Code.TEMPLATE_SYNTAX:
-                continue  # that of the template's text, which is told already
+        for issue in instance.issues:
+            if issue.code in _OF_THE_TEXT:
+                continue
             value = instance.data.get(f"_{issue.field}", instance.data.get(issue.field or "", ""))
             if issue.code is Code.BAD_EXPRESSION or not names_in(value, self.template_engine):
                 yield attrs.evolve(issue, unit_id=self.id)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from plainbox.units import converters, fields
 from plainbox.units.fields import Field, FieldType, InTemplate
-from plainbox.units.issues import Code
+from plainbox.units.issues import Code, Severity
 from plainbox.units.overrides import Override, overrides_of
 from plainbox.units.patterns import Pattern, parse_include
 from plainbox.units.unit import Unit
@@ -72,7 +72,10 @@ class TestPlanUnit(Unit):
         _overrides("certification_status"), "apply blocker|non-blocker to PATTERN: count jobs otherwise.", default=()
     )
     estimated_duration = Field(
-        fields.DURATION, "How long the plan takes, in seconds or as 1h 2m 3s.", template=InTemplate.CONSTANT
+        fields.DURATION,
+        "How long the plan takes, in seconds or as 1h 2m 3s.",
+        severity=Severity.WARNING,
+        template=InTemplate.CONSTANT,
     )
     icon = Field(fields.TEXT, "Accepted for existing providers; not used.")
 

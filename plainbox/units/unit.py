@@ -280,10 +280,10 @@ class Unit:
         value = self.data.get("_" + key, self.data.get(key))
         if value is None:
             if self._requires(field):
-                yield self.issue(Code.MISSING, "this field is required", field=key)
+                yield self.issue(Code.MISSING, "this field is required", severity=field.severity, field=key)
             return
         if value == "" and field.type in _NOT_EMPTY and self._requires(field):
-            yield self.issue(Code.MISSING, "this field is required and empty", field=key)
+            yield self.issue(Code.MISSING, "this field is required and empty", severity=field.severity, field=key)
             return
         if field.deprecated:
             yield self.issue(Code.DEPRECATED, "deprecated", severity=Severity.ADVICE, field=key, hint=field.deprecated)
@@ -299,7 +299,14 @@ class Unit:
         found: list[FieldError] = []
         field.salvaged(self, found.append)
         for problem in found:
-            yield self.issue(field.type.code, problem.message, field=key, line=problem.line, hint=problem.hint)
+            yield self.issue(
+                field.type.code,
+                problem.message,
+                severity=field.severity,
+                field=key,
+                line=problem.line,
+                hint=problem.hint,
+            )
         if field.type is fields.LINE and not found:
             yield from self._check_line(key)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Corpus
+from checkbox_record import Corpus
 
 from plainbox.units import (
     CategoryUnit,

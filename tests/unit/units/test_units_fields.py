@@ -270,7 +270,7 @@ def test_a_bad_value_reads_as_the_default() -> None:
         {"id": "a", "plugin": "shel", "command": "true", "estimated_duration": "soon", "depends": {"a": "b"}}
     )
     assert (job.plugin, job.estimated_duration, job.depends) == (None, None, ())
-    assert {issue.field for issue in job.errors} == {"plugin", "estimated_duration", "depends"}
+    assert {issue.field for issue in job.issues} == {"plugin", "estimated_duration", "depends"}
 
 
 def test_a_bad_item_does_not_empty_its_list() -> None:
@@ -365,7 +365,7 @@ JOB = "id: a\nplugin: shell\ncommand: true\n"
         pytest.param(JOB + "siblings:\n [\n  {'a'}]\n", ["x.pxu:6: PB102"], id="JSON"),
         pytest.param("unit: job\nid: a\ncommand: true\n", ["x.pxu:1: PB101"], id="a missing field is told at the unit"),
         pytest.param(
-            JOB.replace("true", "") + "plugin2: x\n", ["x.pxu:4: PB103", "x.pxu:3: PB101"], id="an empty field"
+            JOB.replace("true", "") + "plugin2: x\n", ["x.pxu:4: PB103", "x.pxu:3: PB105"], id="an empty field"
         ),
         pytest.param("\n\n# c\n\n" + JOB + "# c\ndepends: b = c\n", ["x.pxu:9: PB102"], id="a unit further down"),
     ],

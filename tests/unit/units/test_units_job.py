@@ -277,7 +277,7 @@ def test_the_description_is_made_of_its_parts() -> None:
         pytest.param(
             {"plugin": "manual", "description": "D"}, [("PB105", "warning", "command")], id="a command of a manual job"
         ),
-        pytest.param({"plugin": "manual", "command": None}, [("PB101", "error", "description")], id="nothing to do"),
+        pytest.param({"plugin": "manual", "command": None}, [("PB101", "warning", "description")], id="nothing to do"),
         pytest.param({"plugin": "manual", "command": None, "steps": "S"}, [], id="steps are enough"),
         pytest.param({"plugin": "function", "command": None}, [("PB101", "error", "function")], id="no function"),
         pytest.param(
@@ -286,7 +286,13 @@ def test_the_description_is_made_of_its_parts() -> None:
             id="a function",
         ),
         pytest.param({"user": "root"}, [], id="root"),
-        pytest.param({"user": "me"}, [("PB102", "error", "user")], id="another user"),
+        pytest.param({"command": ""}, [("PB105", "warning", "command")], id="an empty command"),
+        pytest.param(
+            {"certification-status": "x"}, [("PB102", "warning", "certification-status")], id="no such status"
+        ),
+        pytest.param({"auto-retry": "yes"}, [("PB102", "warning", "auto-retry")], id="no such retry"),
+        pytest.param({"on-crash": "x"}, [("PB102", "error", "on-crash")], id="no such rule for a crash"),
+        pytest.param({"user": "me"}, [("PB102", "warning", "user")], id="another user"),
         pytest.param(
             {"plugin": "manual", "command": None, "steps": "S", "user": "root", "environ": "A"},
             [("PB105", "warning", "user"), ("PB105", "warning", "environ")],
@@ -299,12 +305,14 @@ def test_the_description_is_made_of_its_parts() -> None:
             {"_command": "x", "command": None}, [("PB105", "warning", "command")], id="a command that is no prose"
         ),
         pytest.param({"name": "b", "id": None}, [("PB104", "advice", "name")], id="the old name of the id"),
-        pytest.param({"estimated_duration": "5s 1m"}, [("PB102", "error", "estimated_duration")], id="a bad duration"),
+        pytest.param(
+            {"estimated_duration": "5s 1m"}, [("PB102", "warning", "estimated_duration")], id="a bad duration"
+        ),
         pytest.param({"requires": "a.x and"}, [("PB110", "error", "requires")], id="a bad expression"),
         pytest.param({"imports": "a"}, [("PB110", "error", "imports")], id="a bad import"),
         pytest.param({"siblings": "{}"}, [("PB102", "error", "siblings")], id="siblings that are none"),
         pytest.param(
-            {"siblings": '[{"nosuch": "x"}]'}, [("PB103", "error", "siblings")], id="an unknown field of a sibling"
+            {"siblings": '[{"nosuch": "x"}]'}, [("PB103", "warning", "siblings")], id="an unknown field of a sibling"
         ),
         pytest.param({"template-engine": "jinja3"}, [("PB102", "error", "template-engine")], id="an unknown engine"),
         pytest.param(
@@ -315,6 +323,21 @@ def test_the_description_is_made_of_its_parts() -> None:
 def test_the_checks_of_a_job(data: dict[str, object], expected: list[tuple[str, str, str | None]]) -> None:
     """Each mistake is told once, with its field."""
     assert found(job(**data)) == expected
+
+
+def test_what_checkbox_runs_all_the_same_is_no_error() -> None:
+    """A job with an error does not run, so an error is only what keeps it from doing its work."""
+    data = {
+        "user": "me",
+        "estimated_duration": "soon",
+        "certification-status": "x",
+        "auto-retry": "x",
+        "flags": "x",
+        "x": "y",
+    }
+    unit = job(**data, siblings='[{"id": "b", "nosuch": "x"}]')
+    assert len(unit.issues) == 7
+    assert unit.errors == ()
 
 
 @pytest.mark.parametrize("flag", FLAGS)
@@ -486,7 +509,7 @@ def test_the_defaults_of_a_test_plan() -> None:
 def test_a_bad_duration_of_a_plan_does_not_raise() -> None:
     """It is unknown, and an issue, as for jobs; a YAML number is fine."""
     plan = TestPlanUnit({"id": "p", "name": "P", "include": "", "estimated_duration": "soon"})
-    assert (plan.estimated_duration, found(plan)) == (None, [("PB102", "error", "estimated_duration")])
+    assert (plan.estimated_duration, found(plan)) == (None, [("PB102", "warning", "estimated_duration")])
     assert TestPlanUnit({"id": "p", "estimated_duration": 5}).estimated_duration == 5.0
 
 

@@ -322,6 +322,15 @@ def test_declared_siblings_of_instances_need_doubled_braces() -> None:
             id="two imports",
         ),
         pytest.param({"plugin": None}, [("PB101", "error", "plugin")], id="instances without a plugin"),
+        pytest.param({"flags": "nosuch"}, [("PB109", "warning", "flags")], id="instances with an unknown flag"),
+        pytest.param(
+            {"estimated_duration": "soon"},
+            [("PB102", "warning", "estimated_duration")],
+            id="instances with a bad duration",
+        ),
+        pytest.param(
+            {"_command": "x", "command": None}, [("PB105", "warning", "command")], id="a command that is no prose"
+        ),
         pytest.param({"plugin": "shel"}, [("PB102", "error", "plugin")], id="instances with a bad plugin"),
         pytest.param(
             {"requires": "{name}.x =="}, [("PB110", "error", "requires")], id="instances with a bad expression"

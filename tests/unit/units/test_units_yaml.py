@@ -198,6 +198,18 @@ def test_a_deep_document_does_not_reject_its_file() -> None:
     assert found == ["x.yaml:2: the document is nested too deeply"]
 
 
+def test_a_document_of_any_depth_does_not_take_long() -> None:
+    """Where looking for the next document would take too long, the reading ends."""
+    kept, found = problems("id: z\n---\nid: a\nx: " + "[" * 100_000 + "]" * 100_000 + "\n---\nid: b\n")
+    assert kept == [{"id": "z"}]
+    assert found == ["x.yaml:4: the document is nested too deeply"]
+
+
+def test_text_that_cannot_be_encoded_is_no_yaml() -> None:
+    """Half of a surrogate pair is not of any language."""
+    assert problem("id: \ud800\n").startswith("x.yaml")
+
+
 def test_a_line_of_ten_megabytes_is_read(read: Reader) -> None:
     """Long lines take no more than linear time."""
     [unit], found = read("id: a\nsummary: " + "x" * 10_000_000 + "\n", "x.yaml")
