@@ -6,11 +6,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import platformdirs
-
 __all__ = ["bundled_providers", "crash_files", "machine_manifest", "provider_paths", "session_repository"]
 
 _PROVIDERS = "plainbox-providers-1"
+
+
+def _state() -> Path:
+    import platformdirs
+
+    return Path(platformdirs.user_state_dir("plainbox"))
 
 
 def session_repository() -> Path:
@@ -42,10 +46,8 @@ def provider_paths() -> list[Path]:
     override = os.environ.get("PROVIDERPATH")
     if override is not None:
         return [Path(item) for item in override.split(os.pathsep) if item]
+    import platformdirs
+
     data_dirs = os.environ.get("XDG_DATA_DIRS") or "/usr/local/share:/usr/share"
     homes = [Path(platformdirs.user_data_dir()), *(Path(item) for item in data_dirs.split(os.pathsep) if item)]
     return [home / _PROVIDERS for home in homes]
-
-
-def _state() -> Path:
-    return Path(platformdirs.user_state_dir("plainbox"))

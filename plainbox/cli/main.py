@@ -126,16 +126,16 @@ def _crashed(error: Exception) -> int:
     import time
     import traceback
 
-    from plainbox import dirs
-
     text = f"plainbox {__version__}, Python {sys.version}\n{' '.join(sys.argv)}\n\n"
     text += "".join(traceback.format_exception(error))
     name = f"crash-{time.strftime('%Y%m%dT%H%M%S')}-"
     try:
+        from plainbox import dirs
+
         directory = dirs.crash_files()
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd, path = tempfile.mkstemp(prefix=name, suffix=".txt", dir=directory)
-    except OSError:
+    except Exception:  # noqa: BLE001 - telling of one fault must not end in another
         fd, path = tempfile.mkstemp(prefix=f"plainbox-{name}", suffix=".txt")
     with open(fd, "w", encoding="utf-8", errors="backslashreplace") as file:
         file.write(text)

@@ -89,13 +89,35 @@ def literal_start(pattern: Pattern) -> str:
     is_full = pattern.expression.startswith("(?:")
     namespace, colons, text = ("", "", pattern.full) if is_full else pattern.full.partition("::")
     start = namespace + colons
-    if "|" in text:
+    if _has_alternatives(text):
         return start
     for index, character in enumerate(text):
         if character in _SPECIAL:
             # A quantifier that allows for nothing makes the character before it optional.
             return start + text[: max(index - 1, 0) if character in "*?{" else index]
     return start + text
+
+
+def _has_alternatives(text: str) -> bool:
+    """Tell whether a regular expression may match one thing or another as a whole; when in doubt, yes."""
+    if "|" not in text:
+        return False
+    if "\\" in text or "[" in text:
+        return True
+    depth = 0
+    for character in text:
+        depth += (character == "(") - (character == ")")
+        if character == "|" and depth == 0:
+            return True
+    return False
+
+
+@functools.lru_cache(maxsize=8192)
+def _fixed_length(pattern: Pattern) -> int | None:
+    """Return the length of what a pattern means if a dot is all that is special in it, as in most full ids."""
+    is_full = pattern.expression.startswith("(?:")
+    text = pattern.full if is_full else pattern.full.partition("::")[2]
+    return None if _SPECIAL & set(text) - {"."} else len(pattern.full)
 
 
 _SPECIAL = frozenset(r".^$*+?{}[]\|()")
@@ -120,15 +142,17 @@ class _Index:
             if pattern.full in self.by_id:
                 return [pattern.full]
             return self.by_template.get(pattern.full, [])
-        found = [
-            identifier for identifier in self._beginning_with(literal_start(pattern)) if pattern.matches(identifier)
-        ]
+        candidates = self._beginning_with(literal_start(pattern))
+        length = _fixed_length(pattern)
+        if length is not None:
+            candidates = [identifier for identifier in candidates if len(identifier) == length]
+        found = [identifier for identifier in candidates if pattern.matches(identifier)]
         found.sort(key=self._positions.__getitem__)
         return found or self.by_template.get(pattern.full, [])
 
     def _beginning_with(self, start: str) -> list[str]:
         first = bisect.bisect_left(self._sorted, start)
-        # The last character of all: what follows the start never comes after it.
+        # No id goes on with the very last of all characters.
         return self._sorted[first : bisect.bisect_right(self._sorted, start + chr(0x10FFFF), first)]
 
 

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What becomes of an interrupted attempt: the table, row by row, and the file that a job may leave."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import attrs
+import pytest
+
+from plainbox.errors import StorageError
+from plainbox.runner.interrupted import Circumstances, Verdict, forget_left_result, judge, read_left_result
+from plainbox.session.files import FileOps
+from plainbox.session.metadata import RunningAttempt
+from plainbox.units import JobDefinition
+
+ATTEMPT = RunningAttempt(1, 1000.0, "first", 10, 20, "io-logs/x")
+SAME = Circumstances(boot_id="first", attempts_left=2)
+OTHER = attrs.evolve(SAME, boot_id="second")
+PASSED = Verdict("pass", "seen it", origin="operator")
+
+
+def job(**fields: str) -> JobDefinition:
+    return JobDefinition({"id": "a", "plugin": "shell", "command": "true", **fields})
+
+
+# -- the table
+
+
+@pytest.mark.parametrize(
+    ("fields", "circumstances", "outcome", "said"),
+    [
+        # 1: an operator has decided, whatever else is known
+        pytest.param({}, {"operator": PASSED}, "pass", "seen it", id="operator"),
+        pytest.param(
+            {"plugin": "manual"}, {"operator": PASSED, "left_result": "{"}, "pass", "seen it", id="operator-first"
+        ),
+        # 2: the job has stated its result
+        pytest.param({}, {"left_result": '{"outcome": "pass"}'}, "pass", "stated by the job", id="stated-pass"),
+        pytest.param(
+            {}, {"left_result": '{"outcome": "fail", "comments": "no light"}'}, "fail", "no light", id="stated-fail"
+        ),
+        pytest.param({}, {"left_result": '{"outcome": "skip"}'}, "skip", "stated", id="stated-skip"),
+        pytest.param(
+            {"flags": "noreturn"}, {"left_result": '{"outcome": "fail"}'}, "fail", "stated", id="stated-before-noreturn"
+        ),
+        pytest.param(
+            {"plugin": "manual"}, {"left_result": '{"outcome": "pass"}'}, "pass", "stated", id="stated-before-manual"
+        ),
+        # 3: what the job has stated makes no sense
+        pytest.param({}, {"left_result": ""}, "crash", "makes no sense", id="stated-nothing"),
+        pytest.param({}, {"left_result": "{oops"}, "crash", "{oops", id="stated-no-json"),
+        pytest.param({}, {"left_result": "[" * 100_000}, "crash", "[[[", id="stated-deep"),
+        pytest.param({}, {"left_result": '"pass"'}, "crash", '"pass"', id="stated-no-object"),
+        pytest.param({}, {"left_result": '{"outcome": "crash"}'}, "crash", "makes no sense", id="stated-other"),
+        pytest.param({}, {"left_result": '{"outcome": ["pass"]}'}, "crash", "makes no sense", id="stated-list"),
+        pytest.param(
+            {"flags": "noreturn"}, {"left_result": "?"}, "crash", "makes no sense", id="stated-nonsense-noreturn"
+        ),
+        # 5: a person was to decide
+        pytest.param({"plugin": "manual"}, {}, "undecided", "person", id="manual"),
+        pytest.param({"plugin": "user-interact-verify"}, {}, "undecided", "person", id="interactive"),
+        pytest.param({"plugin": "user-verify", "flags": "noreturn"}, {}, "undecided", "person", id="verify-noreturn"),
+        # 6: a job that does not return, and the machine was started anew
+        pytest.param({"flags": "noreturn"}, {"boot_id": "second"}, "pass", "boot first before, second now", id="reboot"),
+        pytest.param(
+            {"flags": "noreturn expect-reboot"}, {"boot_id": "second"}, "pass", "started anew", id="expected-reboot"
+        ),
+        # 7: a job that does not return, and the machine was not started anew
+        pytest.param({"flags": "noreturn"}, {}, "pass", "as it intends", id="noreturn"),
+        pytest.param({"flags": "noreturn expect-reboot"}, {}, "crash", "expects it", id="missing-reboot"),
+        pytest.param({"flags": "noreturn", "on-crash": "retry"}, {}, "pass", "intends", id="noreturn-before-retry"),
+        # 9: everything else
+        pytest.param({}, {}, "crash", "killed or lost while", id="killed"),
+        pytest.param({}, {"boot_id": "second"}, "crash", "started anew", id="machine-lost"),
+        pytest.param({"flags": "expect-reboot"}, {"boot_id": "second"}, "crash", "started anew", id="only-expecting"),
+        pytest.param({"on-crash": "retry"}, {"attempts_left": 0}, "crash", "while the job was running", id="no-more"),
+        pytest.param({"on-crash": "retry"}, {"openings": 3}, "crash", "while the job was running", id="loop"),
+    ],
+)
+def test_final_verdicts(fields: dict[str, str], circumstances: dict[str, object], outcome: str, said: str) -> None:
+    """The first rule that applies decides, and the comment says what it was."""
+    verdict = judge(job(**fields), ATTEMPT, attrs.evolve(SAME, **circumstances))
+    assert verdict.outcome == outcome
+    assert said in verdict.comment
+    assert not verdict.retry
+
+
+@pytest.mark.parametrize(
+    ("fields", "circumstances"),
+    [
+        ({"on-crash": "retry"}, {}),
+        ({"on-crash": "retry"}, {"boot_id": "second"}),
+        ({"on-crash": "retry"}, {"openings": 2, "attempts_left": 1}),
+        ({}, {"retry_by_default": True}),
+    ],
+)
+def test_retries(fields: dict[str, str], circumstances: dict[str, object]) -> None:
+    """A job that is to be repeated, and may be, has crashed in this attempt and is run again."""
+    verdict = judge(job(**fields), ATTEMPT, attrs.evolve(SAME, **circumstances))
+    assert (verdict.outcome, verdict.retry, verdict.origin) == ("crash", True, "resume")
+    assert "run again" in verdict.comment
+
+
+def test_long_nonsense() -> None:
+    """Of what makes no sense only the beginning is kept."""
+    assert len(judge(job(), ATTEMPT, attrs.evolve(SAME, left_result="x" * 1_000_000)).comment) < 5000
+
+
+@pytest.mark.parametrize(
+    ("attempt", "circumstances", "rebooted"),
+    [
+        ({}, {}, False),
+        ({}, {"boot_id": "second"}, True),
+        ({"boot_id": None}, {"boot_id": "second"}, False),
+        # A weak identity may change within one boot: the machine must have been up for less time than has passed.
+        ({}, {"boot_id": "second", "weak_boot_id": True, "now": 1100.0, "uptime_s": 50.0}, True),
+        ({}, {"boot_id": "second", "weak_boot_id": True, "now": 1100.0, "uptime_s": 5000.0}, False),
+        ({"start_time": None}, {"boot_id": "second", "weak_boot_id": True}, True),
+    ],
+)
+def test_reboot(attempt: dict[str, object], circumstances: dict[str, object], rebooted: bool) -> None:
+    """The machine was started anew when the boot is another one, for certain or by what else is known."""
+    assert attrs.evolve(SAME, **circumstances).rebooted_since(attrs.evolve(ATTEMPT, **attempt)) is rebooted
+
+
+# -- the file
+
+
+def test_no_file(tmp_path: Path) -> None:
+    """No file is no statement; there need not even be a directory."""
+    assert read_left_result(str(tmp_path)) is None
+    assert read_left_result(str(tmp_path / "gone")) is None
+    forget_left_result(str(tmp_path), FileOps())
+    forget_left_result(str(tmp_path / "gone"), FileOps())
+
+
+def test_file(tmp_path: Path) -> None:
+    """The text of the file is read, bad UTF-8 replaced, and a file without end is not read to its end."""
+    path = tmp_path / "__result"
+    path.write_bytes(b'{"outcome": "pass"}\xff')
+    assert read_left_result(str(tmp_path)) == '{"outcome": "pass"}\N{REPLACEMENT CHARACTER}'
+    path.write_bytes(b"x" * 3_000_000)
+    assert len(read_left_result(str(tmp_path)) or "") == 1024 * 1024
+
+
+def _make_link(path: Path) -> None:
+    target = path.parent / "elsewhere"
+    target.write_text('{"outcome": "pass"}')
+    path.symlink_to(target)
+
+
+def _make_full_directory(path: Path) -> None:
+    path.mkdir()
+    (path / "inside").write_text("x")
+
+
+@pytest.mark.parametrize(
+    "make", [_make_full_directory, os.mkfifo, _make_link, lambda path: path.symlink_to("/dev/zero")]
+)
+def test_something_else_than_a_file(tmp_path: Path, make) -> None:
+    """A directory, a pipe or a link in the place of the file states nothing sensible, blocks nobody, and is removed."""
+    make(tmp_path / "__result")
+    assert read_left_result(str(tmp_path)) == ""
+    forget_left_result(str(tmp_path), FileOps())
+    assert not os.path.lexists(tmp_path / "__result")
+    assert read_left_result(str(tmp_path)) is None
+
+
+def test_forgetting_is_durable(tmp_path: Path) -> None:
+    """The removal is synced before the next attempt may begin; without a file nothing is synced."""
+    calls: list[str] = []
+
+    class Ops(FileOps):
+        def unlink(self, path, *, dir_fd=None) -> None:
+            calls.append("unlink")
+            super().unlink(path, dir_fd=dir_fd)
+
+        def sync_directory(self, path) -> None:
+            calls.append("sync")
+
+    forget_left_result(str(tmp_path), Ops())
+    assert calls == ["unlink"]
+    (tmp_path / "__result").touch()
+    calls.clear()
+    forget_left_result(str(tmp_path), Ops())
+    assert calls == ["unlink", "sync"]
+
+
+def test_file_that_cannot_be_removed(tmp_path: Path) -> None:
+    """A statement that cannot be removed is trouble of the storage: nothing runs that it could be taken for."""
+
+    class Ops(FileOps):
+        def unlink(self, path, *, dir_fd=None) -> None:
+            raise OSError(errno.EROFS, "read-only")
+
+    with pytest.raises(StorageError, match="__result"):
+        forget_left_result(str(tmp_path), Ops())
