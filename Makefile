@@ -48,7 +48,7 @@ $(VENV)/.check: $(VENV)/.base
 
 # Programs that tests drive for real. Installed where that may be done, named where not.
 debian-packages:
-	@sh .ci/debian-packages chromium tmux
+	@sh .ci/debian-packages chromium
 
 clean:
 	rm -rf $(VENV) build dist docs/_build *.egg-info

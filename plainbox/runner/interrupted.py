@@ -81,10 +81,11 @@ def read_left_result(share_dir: str) -> str | None:
         return None
     except OSError:
         return ""
-    with open(fd, "rb") as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            return ""
-        return file.read(_MAX_READ_BYTES).decode("utf-8", "replace")
+    try:
+        regular = stat.S_ISREG(os.fstat(fd).st_mode)
+        return os.read(fd, _MAX_READ_BYTES).decode("utf-8", "replace") if regular else ""
+    finally:
+        os.close(fd)
 
 
 def forget_left_result(share_dir: str, files: FileOps) -> None:

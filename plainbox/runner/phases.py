@@ -173,10 +173,11 @@ class SessionRun:
                 self._end()
                 raise
             metadata.bootstrapping = False
-            # In one checkpoint with the results of what cannot be put in order: nothing that was chosen gets lost.
-            self.runner.settle_dropped()
         bootstrap = self.selection.bootstrap_jobs(self.state, self._flat_plan())
         self.runner.uncounted = frozenset(job.id for job in bootstrap)
+        # One checkpoint with the selection and the results of what cannot be put in order: nothing that was chosen gets
+        # lost.
+        self.runner.settle_dropped()
         if not self.runner.run():
             return False
         self._end()

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from plainbox.errors import CorruptedSessionError
+from plainbox.errors import SessionResumeError
 from plainbox.runner.interrupted import Circumstances, Verdict, judge, read_left_result
 from plainbox.runner.leftovers import end_leftovers
 from plainbox.session.boot import boot_identity
@@ -102,6 +102,6 @@ def _sealed(manager: SessionManager, path: str, remark: str) -> Mapping[str, Any
     """End the log of an attempt whose writer has died and return the reference to it: what the job had printed."""
     try:
         return seal_log(manager.storage.location, path, remark, files=manager.storage.files)
-    except (OSError, CorruptedSessionError) as error:
+    except (OSError, SessionResumeError) as error:
         _log.warning("The log of an interrupted job cannot be used: %s", error)
         return None

@@ -92,7 +92,6 @@ class Runner:
     def run(self) -> bool:
         """Run what is left of the run list; return whether the end was reached before somebody asked to stop."""
         states = self._state.job_state_map
-        self._number = sum(is_done(states[job_id]) for job_id in self._count_jobs())
         self.settle_dropped()
         position = 0
         while position < len(self._state.run_list):
@@ -112,17 +111,18 @@ class Runner:
 
         It is durable when this returns, in one checkpoint with whatever else has changed.
         """
+        self._count_jobs()
         decided = self._decide_dropped()
         self._manager.checkpoint()
         self._announce(decided)
 
-    def _count_jobs(self) -> list[str]:
-        """Return the ids of the jobs of this run, those left out of the run list included: they have results too."""
-        state = self._state
-        ids = [job.id for job in state.run_list if job.id not in self.uncounted]
-        ids += [job_id for job_id in state.dropped if job_id in state.job_state_map]
+    def _count_jobs(self) -> None:
+        """Count the jobs of this phase and those that are done; those left out of the run list have results too."""
+        states = self._state.job_state_map
+        ids = [job.id for job in self._state.run_list if job.id not in self.uncounted]
+        ids += [job_id for job_id in self._state.dropped if job_id in states]
         self._total = len(ids)
-        return ids
+        self._number = sum(is_done(states[job_id]) for job_id in ids)
 
     def _run_job(self, job_state: JobState) -> bool:
         """Bring one job to its result; return whether the run list may be another one now."""

@@ -1,0 +1,335 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Opening a session to go on with it: leftover processes end first, and every interrupted attempt gets its result."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from plainbox.runner.interrupted import Verdict
+from plainbox.runner.leftovers import end_leftovers
+from plainbox.runner.recovery import settle_interrupted
+from plainbox.session import SessionManager, SessionState, SessionStorageRepository
+from plainbox.session.boot import boot_id
+from plainbox.session.dirs import WellKnownDirsHelper
+from plainbox.session.iolog import IOLogWriter
+from plainbox.session.metadata import RunningAttempt
+from plainbox.tasks.identity import read_stat
+from plainbox.units import JobDefinition
+
+SHARE = "PLAINBOX_SESSION_SHARE"
+
+
+def is_over(pid: int) -> bool:
+    stat = read_stat(pid)
+    return stat is None or stat.ended
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    give_up_at = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < give_up_at
+        time.sleep(0.005)
+
+
+class Leftovers:
+    """Starts processes in sessions of their own, as jobs are, and ends them after the test."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._started: list[subprocess.Popen[bytes]] = []
+
+    def __call__(self, command: str, share: str | None = None) -> int:
+        """Start a shell command and return its process number once it has got going."""
+        ready = self._directory / f"ready-{len(self._started)}"
+        process = subprocess.Popen(
+            ["sh", "-c", f"touch {ready}; {command}"],
+            start_new_session=True,
+            env={**os.environ, **({SHARE: share} if share is not None else {})},
+        )
+        self._started.append(process)
+        wait_until(ready.exists)
+        return process.pid
+
+    def reap(self, pid: int) -> None:
+        next(process for process in self._started if process.pid == pid).wait(30)
+
+    def end(self) -> None:
+        for process in self._started:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@pytest.fixture
+def leave(tmp_path: Path) -> Iterator[Leftovers]:
+    made = Leftovers(tmp_path)
+    yield made
+    made.end()
+
+
+def attempt_of(pid: int, **known: object) -> RunningAttempt:
+    stat = read_stat(pid)
+    assert stat is not None
+    return RunningAttempt(process_group=pid, start_ticks=stat.start_ticks, boot_id=boot_id(), **known)
+
+
+# -- leftover processes
+
+
+def test_group_of_an_attempt(leave: Leftovers) -> None:
+    """The process group that an attempt was started with is ended, all of it."""
+    pid = leave("sleep 300 & sleep 300")
+    children = list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+    assert children
+    end_leftovers("a", attempt_of(pid), "/no/share")
+    assert is_over(pid)
+    assert all(map(is_over, children))
+
+
+def test_process_that_ignores_the_polite_request(leave: Leftovers) -> None:
+    """Who does not end when asked to is ended."""
+    pid = leave("trap '' TERM; sleep 300 & while :; do wait; sleep 0.05; done")
+    end_leftovers("a", attempt_of(pid), "/no/share", grace_s=0.1)
+    assert is_over(pid)
+
+
+def test_number_that_was_given_to_somebody_else(leave: Leftovers) -> None:
+    """A process with the right number and another start time is left alone."""
+    pid = leave("sleep 300")
+    stat = read_stat(pid)
+    assert stat is not None
+    for ticks in (stat.start_ticks - 1, stat.start_ticks + 1, None):
+        end_leftovers("a", RunningAttempt(process_group=pid, start_ticks=ticks, boot_id=boot_id()), "/no/share")
+        assert not is_over(pid)
+
+
+def test_process_that_has_left_the_group(leave: Leftovers, tmp_path: Path) -> None:
+    """A process that a job has sent away, and one whose leader is gone, is known by the session share it carries."""
+    share = str(tmp_path / "share")
+    pid_file = tmp_path / "daemon"
+    leader = leave(f"setsid sh -c 'echo $$ > {pid_file}; exec sleep 300' & sleep 0.01", share)
+    attempt = attempt_of(leader)
+    wait_until(lambda: pid_file.exists() and bool(pid_file.read_text().strip()))
+    daemon = int(pid_file.read_text())
+    leave.reap(leader)
+    assert not is_over(daemon)
+    try:
+        end_leftovers("a", attempt, share)
+        assert is_over(daemon)
+    finally:
+        if not is_over(daemon):
+            os.kill(daemon, signal.SIGKILL)
+
+
+def test_processes_of_other_sessions(leave: Leftovers, tmp_path: Path) -> None:
+    """A process of another session, and one that is older than the attempt, is none of ours."""
+    share = str(tmp_path / "share")
+    other = leave("sleep 300", share + "-of-another-session")
+    older = leave("sleep 300", share)
+    stat = read_stat(older)
+    assert stat is not None
+    attempt = RunningAttempt(process_group=None, start_ticks=stat.start_ticks + 1, boot_id=boot_id())
+    end_leftovers("a", attempt, share)
+    assert not is_over(other)
+    assert not is_over(older)
+
+
+_INSIDE = """
+import os, subprocess, sys
+from plainbox.runner.leftovers import end_leftovers
+from plainbox.session.metadata import RunningAttempt
+from plainbox.tasks.identity import read_stat
+group = os.getpgrp()
+child = subprocess.Popen(["sleep", "300"])
+end_leftovers("a", RunningAttempt(process_group=group, start_ticks=read_stat(group).start_ticks), sys.argv[1])
+print("alive", child.wait(30), flush=True)
+"""
+
+
+def test_tester_that_was_started_by_a_job(tmp_path: Path) -> None:
+    """A tester that a job has started again does not end itself or what it comes from, only the others."""
+    share = str(tmp_path / "share")
+    script = tmp_path / "tester.py"
+    script.write_text(_INSIDE)
+    done = subprocess.run(
+        ["sh", "-c", f"{sys.executable} {script} {share}; echo shell alive"],
+        start_new_session=True,
+        env={**os.environ, SHARE: share},
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout == f"alive {-signal.SIGTERM}\nshell alive\n"
+
+
+# -- settling
+
+
+def interrupted_session(base: Path, job: JobDefinition, **known: object) -> SessionManager:
+    """A session that was loaded again while the job was noted as running."""
+    state = SessionState([job])
+    manager = SessionManager.create_with_state(state, SessionStorageRepository(base))
+    state.update_desired_job_list([job])
+    state.job_state_map[job.id].attempts -= 1
+    attempt = RunningAttempt(**{"attempt": 1, "boot_id": boot_id(), "start_time": 1000.0, **known})
+    state.metadata.running = {job.id: attempt}
+    manager.checkpoint()
+    manager.close()
+    [storage] = SessionStorageRepository(base)
+    return SessionManager.load_session([job], storage)
+
+
+JOB = JobDefinition({"id": "a", "plugin": "shell", "command": "true"})
+
+
+def result_of(manager: SessionManager):
+    assert manager.state is not None
+    return manager.state.job_state_map["a"].result
+
+
+def test_crash(tmp_path: Path) -> None:
+    """An interrupted job has crashed: one entry in its history, nothing runs any more, and all of it is durable."""
+    manager = interrupted_session(tmp_path, JOB)
+    [(job, result)] = settle_interrupted(manager)
+    assert job is JOB
+    assert (result.outcome, result.origin, result.attempt, result.start_time) == ("crash", "resume", 1, 1000.0)
+    assert manager.state is not None
+    assert manager.state.metadata.running == {}
+    stored = json.loads(manager.storage.load_checkpoint())
+    assert [item[:2] for item in stored["res"]] == [["a", 1]]
+    assert stored["meta"]["running"] == {}
+    manager.close()
+
+
+def test_nothing_was_running(tmp_path: Path) -> None:
+    """A session between two jobs has nothing to settle; it only counts how often it was opened."""
+    manager = interrupted_session(tmp_path, JOB)
+    settle_interrupted(manager)
+    assert settle_interrupted(manager) == []
+    assert manager.state is not None
+    assert len(manager.state.job_state_map["a"].result_history) == 1
+    assert manager.state.metadata.resume_count == 1
+    manager.close()
+
+
+def test_output_of_an_interrupted_job(tmp_path: Path) -> None:
+    """What the job had printed belongs to its result; the log says that it was cut off."""
+    manager = interrupted_session(tmp_path, JOB, log=None)
+    assert manager.state is not None
+    WellKnownDirsHelper(manager.storage).populate()
+    log = IOLogWriter(manager.storage.location, "a", 1, background=False)
+    log.write("stdout", b"half a line")
+    log.flush()
+    manager.state.metadata.running = {"a": RunningAttempt(1, 1000.0, boot_id(), log=log.path)}
+    del log
+    [(_, result)] = settle_interrupted(manager)
+    assert b"".join(result.iter_output()) == b"half a line"
+    assert any(record.stream_name == "note" for record in result.get_io_log())
+    manager.close()
+
+
+@pytest.mark.parametrize("path", ["io-logs/gone.iolog", "../outside.iolog", "/etc/passwd", "io-logs"])
+def test_log_that_cannot_be_used(tmp_path: Path, path: str) -> None:
+    """A log that is gone, or that is none, keeps no session from being resumed."""
+    manager = interrupted_session(tmp_path, JOB, log=path)
+    [(_, result)] = settle_interrupted(manager)
+    assert (result.outcome, result.get("log")) == ("crash", None)
+    manager.close()
+
+
+def test_stated_result(tmp_path: Path) -> None:
+    """What the job has stated in the session share counts."""
+    manager = interrupted_session(tmp_path, JOB)
+    share = Path(WellKnownDirsHelper(manager.storage).share_pathname)
+    (share / "__result").write_text('{"outcome": "skip", "comments": "not today"}')
+    [(_, result)] = settle_interrupted(manager)
+    assert (result.outcome, result.comments) == ("skip", "not today")
+    manager.close()
+
+
+def test_operator(tmp_path: Path) -> None:
+    """The decision of a person is told from what was found out."""
+    manager = interrupted_session(tmp_path, JOB)
+    [(_, result)] = settle_interrupted(manager, operator=Verdict("pass", "it did work", origin="operator"))
+    assert (result.outcome, result.origin) == ("pass", "operator")
+    manager.close()
+
+
+def test_retry(tmp_path: Path) -> None:
+    """An attempt that is to be repeated stays in the history as crashed, and the count of openings goes on."""
+    manager = interrupted_session(tmp_path, JOB)
+    [(_, result)] = settle_interrupted(manager, retry_by_default=True)
+    assert (result.outcome, result.get("retry")) == ("crash", True)
+    assert manager.state is not None
+    assert manager.state.metadata.resume_count == 1
+    manager.close()
+
+
+def test_repeated_openings(tmp_path: Path) -> None:
+    """A session that is opened again and again without any new result is stuck at the fifth time."""
+    manager = interrupted_session(tmp_path, JOB)
+    assert manager.state is not None
+    manager.state.metadata.running = {}
+    for number in range(1, 6):
+        assert "stuck" not in manager.state.metadata.flags
+        settle_interrupted(manager)
+        assert manager.state.metadata.resume_count == number
+    assert "stuck" in manager.state.metadata.flags
+    manager.close()
+
+
+def test_a_settled_attempt_is_progress(tmp_path: Path) -> None:
+    """A session that gets a result at each opening is never stuck, however many of its jobs end the tester."""
+    manager = interrupted_session(tmp_path, JOB)
+    assert manager.state is not None
+    for number in range(1, 12):
+        manager.state.metadata.running = {"a": RunningAttempt(number, 1000.0, "another boot")}
+        settle_interrupted(manager)
+        assert manager.state.metadata.resume_count == 0
+    assert "stuck" not in manager.state.metadata.flags
+    manager.close()
+
+
+def test_leftovers_end_before_the_verdict(tmp_path: Path, leave: Leftovers) -> None:
+    """The processes of an attempt of this boot are gone when its result is there; those of another boot are spared."""
+    pid = leave("sleep 300")
+    stat = read_stat(pid)
+    assert stat is not None
+    known = {"process_group": pid, "start_ticks": stat.start_ticks}
+    spared = interrupted_session(tmp_path / "1", JOB, boot_id="another", **known)
+    settle_interrupted(spared)
+    assert not is_over(pid)
+    spared.close()
+    ended = interrupted_session(tmp_path / "2", JOB, **known)
+    settle_interrupted(ended)
+    assert is_over(pid)
+    ended.close()
+
+
+def test_further_changes_in_the_same_checkpoint(tmp_path: Path) -> None:
+    """What follows from the verdicts is made durable together with them."""
+    manager = interrupted_session(tmp_path, JOB)
+    assert manager.state is not None
+    before = len(manager.storage.records())
+
+    def afterwards() -> None:
+        assert manager.state is not None
+        assert manager.state.job_state_map["a"].result.outcome == "crash"
+        manager.state.metadata.title = "afterwards"
+
+    settle_interrupted(manager, afterwards=afterwards)
+    new = manager.storage.records()[before:]
+    assert [record["t"] for record in new if record["t"] not in ("close", "open")] == ["ck"]
+    assert new[-1]["meta"]["title"] == "afterwards"
+    assert new[-1]["res"][0][2]["outcome"] == "crash"
+    manager.close()
