@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
+import logging
 import signal
 import sys
 import time
@@ -16,13 +17,15 @@ from plainbox.cli.console.progress import first_reason, make_progress
 from plainbox.cli.console.summary import exit_code_of, print_summary
 from plainbox.cli.output import clean, say, warn
 from plainbox.cli.reports import Report, parse_report, write_report
-from plainbox.errors import ExporterError
+from plainbox.errors import PlainboxError
 from plainbox.runner.phases import SessionRun
 from plainbox.runner.stop import StopRequest
 from plainbox.session.metadata import SessionMetaData
 from plainbox.session.outcome import OUTCOME_METADATA_MAP
 
 __all__ = ["add_running", "carry_through"]
+
+_log = logging.getLogger(__name__)
 
 EXIT_STOPPED = 6
 EXIT_REPORT = 4
@@ -64,13 +67,21 @@ def carry_through(run: SessionRun, arguments: argparse.Namespace) -> int:
     states = [run.state.job_state_map[job.id] for job in run.jobs]
     for problem in run.state.problems:
         warn(str(problem), problem.hint)
-    print_summary(states, time.monotonic() - started)
+    took_s = time.monotonic() - started
+    # Before the summary: whatever becomes of that, who has asked for a report has it.
+    reports = _write_reports(run, arguments.reports) if finished else []
+    print_summary(states, took_s)
     if not finished:
         say(f"Stopped before the end. Go on with: plainbox resume {session_id}")
         return _SIGNAL_EXIT[received[-1]] if run.stop.cancel.cancelled and received else EXIT_STOPPED
     code = exit_code_of(states)
-    if not _write_reports(run, arguments.reports):
-        code = code or EXIT_REPORT
+    for report, error in reports:
+        if error is not None:
+            reason = str(error) if isinstance(error, (PlainboxError, OSError)) else f"{type(error).__name__}: {error}"
+            warn(f"no {report.format} report: {reason}", "try again with: plainbox export")
+            code = code or EXIT_REPORT
+        elif report.path != "-":
+            say(f"Report: {report.path}")
     say(f"Session: {session_id}")
     return code
 
@@ -79,17 +90,17 @@ def _phase(metadata: SessionMetaData) -> str:
     return "Preparing: jobs that find out what there is" if metadata.bootstrapping else "Running"
 
 
-def _write_reports(run: SessionRun, reports: list[Report]) -> bool:
-    written = True
+def _write_reports(run: SessionRun, reports: list[Report]) -> list[tuple[Report, Exception | None]]:
+    """Write the reports, each whatever became of the others; return what went wrong with each."""
+    written: list[tuple[Report, Exception | None]] = []
     for report in reports:
         try:
             write_report(run.manager, report)
-        except (ExporterError, OSError) as error:
-            warn(f"no {report.format} report: {error}", "try again with: plainbox export")
-            written = False
+        except Exception as error:  # noqa: BLE001 - one exporter must not cost the other reports
+            _log.debug("The report %s was not made", report.format, exc_info=True)
+            written.append((report, error))
         else:
-            if report.path != "-":
-                say(f"Report: {report.path}")
+            written.append((report, None))
     return written
 
 
@@ -105,7 +116,11 @@ def _signals(stop: StopRequest) -> Iterator[list[int]]:
             sys.stderr.write("\nStopping when this job has ended; once more ends it now.\n")
             return
         received.append(number)
-        stop.now(signal.Signals(number).name)
+        name = signal.Signals(number).name
+        if number == signal.SIGINT:
+            stop.now(name)
+        else:
+            stop.suspend(name)
 
     previous = {number: signal.signal(number, handle) for number in _SIGNAL_EXIT}
     try:

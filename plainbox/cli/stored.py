@@ -6,20 +6,52 @@ from __future__ import annotations
 from pathlib import Path
 
 from plainbox.cli.arguments import load_catalogue
+from plainbox.cli.output import warn
 from plainbox.runner.selection import Selection
 from plainbox.session.manager import SessionManager
 from plainbox.session.metadata import SessionMetaData
 from plainbox.session.resume import ResumeFlag
 from plainbox.session.storage import SessionStorage
 
-__all__ = ["open_stored"]
+__all__ = ["open_stored", "stored_metadata"]
+
+
+def stored_metadata(storage: SessionStorage) -> SessionMetaData:
+    """Return what a stored session says about itself, without reading the rest of it."""
+    metadata = SessionMetaData()
+    metadata.update_from_dict(storage.peek_metadata()["meta"])
+    return metadata
 
 
 def open_stored(storage: SessionStorage, named: list[Path]) -> SessionManager:
-    """Return a manager of a stored session; jobs whose definition is gone or changed show what the session stored."""
-    metadata = SessionMetaData()
-    metadata.update_from_dict(storage.peek_metadata()["meta"])
+    """Return a manager of a stored session; jobs whose definition is gone or changed show what the session stored.
+
+    The test plans of the session are in effect as far as they are known; of the others a warning tells.
+    """
+    metadata = stored_metadata(storage)
     directories = [Path(text) for text in Selection.from_blob(metadata.app_blob).providers]
     there = [directory for directory in directories if directory.is_dir()]
     catalogue = load_catalogue(list(dict.fromkeys([*named, *there])), quiet=True)
-    return SessionManager.load_session(list(catalogue.units), storage, flags=[ResumeFlag.READ_ONLY])
+    manager = SessionManager.load_session(list(catalogue.units), storage, flags=[ResumeFlag.READ_ONLY])
+    try:
+        _take_test_plans(manager, metadata.test_plan_ids)
+    except BaseException:
+        manager.close()
+        raise
+    return manager
+
+
+def _take_test_plans(manager: SessionManager, plan_ids: list[str]) -> None:
+    """Let the test plans say what they said when the session ran: their overrides are not stored with it."""
+    context = manager.default_device_context
+    assert context is not None
+    context.fixed_selection = True
+    known = context.plans_by_id()
+    ids = dict.fromkeys(plan_ids)
+    manager.test_plans = tuple(known[plan_id] for plan_id in ids if plan_id in known)
+    gone = [f"the test plan {plan_id} is not known any more" for plan_id in ids if plan_id not in known]
+    for problem in [*gone, *(str(problem) for problem in context.flat_plan().problems)]:
+        warn(
+            f"{problem}: categories and certification statuses that it gave to jobs cannot be told",
+            "--provider DIR names the provider that has it",
+        )

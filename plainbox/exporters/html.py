@@ -46,6 +46,8 @@ _MAX_COLUMNS = 16
 _MAX_VALUE_CHARS = 2000
 #: Cards at the top of a page: a run in which everything fails is read in the table below.
 _MAX_CARDS = 50
+#: Without an outcome is what was running when the session ended.
+_ATTENTION_ORDER = ("fail", "crash", None, "undecided")
 
 #: Outcome -> (style, name on badges). Styles have their colours and symbols in the template.
 _LOOKS: Mapping[str | None, tuple[str, str]] = {
@@ -93,9 +95,7 @@ class HtmlExporter(Exporter):
             "shares": _shares(tests),
             "categories": [(category, _shares(category.jobs)) for category in by_category(tests)],
             "supporting_count": len(report.supporting),
-            "attention": sorted(
-                attention, key=lambda record: ("fail", "crash", "undecided").index(record.outcome or "")
-            )[:_MAX_CARDS],
+            "attention": sorted(attention, key=lambda record: _ATTENTION_ORDER.index(record.outcome))[:_MAX_CARDS],
             "attention_count": len(attention),
             "facts": machine_facts(report),
             "resources": [

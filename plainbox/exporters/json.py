@@ -38,7 +38,7 @@ class JsonExporter(Exporter):
         for key, value in machine_members(data, notes):
             out.member(key, value)
         by_id = sorted(data.jobs, key=lambda record: record.id)
-        ran = [record for record in by_id if record.outcome is not None]
+        ran = [record for record in by_id if record.outcome is not None or record.is_running]
         self._write_results(out, "results", (item for item in ran if item.job.plugin != "attachment"), notes)
         self._write_results(out, "attachment-results", (item for item in ran if item.job.plugin == "attachment"), notes)
         out.open_array("rejected-jobs")

@@ -20,6 +20,7 @@ from plainbox.exporters.facts import host_name
 from plainbox.exporters.logtext import LogText
 from plainbox.exporters.record import JobRecord
 from plainbox.exporters.report import Category, Report, by_category
+from plainbox.exporters.times import instant
 
 if TYPE_CHECKING:
     from lxml import etree
@@ -53,9 +54,9 @@ class JUnitExporter(Exporter):
             "skipped": str(sum(_is_skip(record) for record in category.jobs)),
             "time": _time(category.jobs),
         }
-        started = [record.result.start_time for record in category.jobs if record.result.start_time is not None]
-        if started:
-            attributes["timestamp"] = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(min(started)))
+        started = min(filter(None, (instant(record.result.start_time) for record in category.jobs)), default=None)
+        if started is not None:
+            attributes["timestamp"] = time.strftime("%Y-%m-%dT%H:%M:%S", started)
         if host:
             attributes["hostname"] = one_line(host)
         with xml.element("testsuite", attributes):

@@ -7,6 +7,7 @@ import re
 import time
 
 from plainbox.exporters.report import Report
+from plainbox.exporters.times import instant
 
 __all__ = ["duration", "moment", "plural", "reflowed", "verdict"]
 
@@ -33,12 +34,8 @@ def duration(seconds: float | None) -> str:
 
 def moment(seconds: float | None) -> str:
     """Return a point in time in UTC; empty when it is not known or is none."""
-    if seconds is None:
-        return ""
-    try:
-        return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
-    except (ValueError, OverflowError, OSError):
-        return ""
+    when = instant(seconds)
+    return "" if when is None else time.strftime("%Y-%m-%d %H:%M:%S UTC", when)
 
 
 def plural(count: int, noun: str) -> str:

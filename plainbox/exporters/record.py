@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from plainbox.exporters.characters import one_line, readable
+from plainbox.exporters.interrupted import InterruptedResult
 from plainbox.session.outcome import OutcomeMetadata, failed
 from plainbox.session.result import JobResult
 
@@ -65,19 +66,24 @@ class JobRecord:
         return self.result.metadata
 
     @property
+    def is_running(self) -> bool:
+        """Whether the job has been started and has no result: the session ended meanwhile, or it is still at it."""
+        return isinstance(self.result, InterruptedResult)
+
+    @property
     def is_supporting(self) -> bool:
         """Whether the job collects, rather than tests."""
         return self.job.plugin in _SUPPORTING
 
     @property
     def is_test(self) -> bool:
-        """Whether the job counts among the tests: collecting becomes one where it failed."""
-        return self.job.plugin not in _SUPPORTING or failed(self.result.outcome)
+        """Whether the job counts among the tests: collecting becomes one where it failed or was interrupted."""
+        return self.job.plugin not in _SUPPORTING or failed(self.result.outcome) or self.is_running
 
     @property
     def needs_attention(self) -> bool:
-        """Whether somebody should look at it: it failed, crashed, or nobody has decided yet."""
-        return self.result.outcome in ("fail", "crash", "undecided")
+        """Whether somebody should look at it: it failed, crashed, was interrupted, or nobody has decided yet."""
+        return self.result.outcome in ("fail", "crash", "undecided") or self.is_running
 
     @property
     def comments(self) -> str:

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 import attrs
 
 from plainbox.exporters.characters import one_line
+from plainbox.exporters.interrupted import InterruptedResult
 from plainbox.exporters.record import JobRecord
+from plainbox.exporters.times import instant
 from plainbox.session.outcome import OUTCOME_METADATA_MAP, failed
 from plainbox.session.result import JobResult, JsonValue
 
@@ -64,6 +66,7 @@ class Report:
         rejected_ids = tuple(dict.fromkeys(metadata.rejected_jobs))
         rejected = [state.job_state_map[item] for item in rejected_ids if item in state.job_state_map]
         names = _category_names(state, [*chosen, *rejected])
+        interrupted = _interrupted(manager)
         return cls(
             session_id=storage_id,
             title=metadata.title or "",
@@ -71,9 +74,9 @@ class Report:
             app_blob=metadata.app_blob or b"",
             custom_joblist=metadata.custom_joblist,
             resume_count=metadata.resume_count,
-            jobs=tuple(_record(number, item, names) for number, item in enumerate(chosen, 1)),
+            jobs=tuple(_record(number, item, names, interrupted) for number, item in enumerate(chosen, 1)),
             rejected_ids=rejected_ids,
-            rejected=tuple(_record(number, item, names) for number, item in enumerate(rejected, 1)),
+            rejected=tuple(_record(number, item, names, {}) for number, item in enumerate(rejected, 1)),
             resources=dict(state.resource_map),
             system_information=state.system_information or {},
             category_names=names,
@@ -127,7 +130,7 @@ class Report:
     def _attempts(self) -> Iterator[tuple[float, JobResult]]:
         for record in self.jobs:
             for result in record.history:
-                if result.start_time is not None:
+                if result.start_time is not None and instant(result.start_time) is not None:
                     yield result.start_time, result
 
 
@@ -164,10 +167,15 @@ assert set(SHOWN_ORDER) == set(OUTCOME_METADATA_MAP)
 
 
 def _chosen_states(state: SessionState) -> list[JobState]:
-    """Return the states of the run list, then those that have an outcome without being on it."""
+    """Return the states of the run list, then those that have an outcome, or were running, without being on it."""
     states = state.job_state_map
+    running = state.metadata.running
     ids = dict.fromkeys(job.id for job in state.run_list)
-    others = (item for job_id, item in states.items() if item.result.outcome is not None and job_id not in ids)
+    others = (
+        item
+        for job_id, item in states.items()
+        if job_id not in ids and (item.result.outcome is not None or job_id in running)
+    )
     return [*(states[job_id] for job_id in ids), *others]
 
 
@@ -191,13 +199,26 @@ def _name_from_id(category_id: str) -> str:
     return words[:1].upper() + words[1:] or "Uncategorised"
 
 
-def _record(number: int, state: JobState, names: Mapping[str, str]) -> JobRecord:
+def _interrupted(manager: SessionManager) -> dict[str, InterruptedResult]:
+    """Return what is known of the attempts that have been started and have no result, by job id."""
+    running = manager.state.metadata.running if manager.state is not None else {}
+    if not running:
+        return {}
+    goes_on = manager.storage.owner() is not None
+    location = manager.storage.location
+    return {job_id: InterruptedResult.of(attempt, location, goes_on=goes_on) for job_id, attempt in running.items()}
+
+
+def _record(
+    number: int, state: JobState, names: Mapping[str, str], interrupted: Mapping[str, InterruptedResult]
+) -> JobRecord:
     category_id = state.effective_category_id
+    running = interrupted.get(state.job.id)
     return JobRecord(
         number,
         state.job,
-        state.result,
-        state.result_history,
+        state.result if running is None else running,
+        state.result_history if running is None else (*state.result_history, running),
         category_id,
         names[category_id],
         state.effective_certification_status,

@@ -7,13 +7,14 @@ nothing but ASCII can.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 import plainbox
 from plainbox.exporters.exporter import MAX_LOG_BYTES, Exporter
 from plainbox.exporters.logtext import LogText
-from plainbox.exporters.phrases import duration, moment, verdict
+from plainbox.exporters.phrases import duration, moment, plural, verdict
 from plainbox.exporters.record import JobRecord
 from plainbox.exporters.report import SHOWN_ORDER, Report, by_category, counts
 from plainbox.exporters.sink import TextSink
@@ -73,9 +74,9 @@ class TextExporter(Exporter):
         if supporting:
             yield from self._section("Resources and attachments", supporting)
         yield ""
-        yield f"{len(report.tests)} tests{_sums(report.tests)}"
+        yield f"{plural(len(report.tests), 'test')}{_sums(report.tests)}"
         if supporting:
-            yield f"{len(supporting)} resources and attachments{_sums(supporting)}"
+            yield f"{_collected(supporting)}{_sums(supporting)}"
         yield verdict(report)
 
     def _section(self, name: str, records: Iterable[JobRecord]) -> Iterator[str]:
@@ -107,6 +108,12 @@ def _log_lines(record: JobRecord, limit_bytes: int, margin: str) -> Iterator[str
         yield from (f"{margin}| {line}" for line in lines)
     if begun:
         yield f"{margin}| {begun}"
+
+
+def _collected(records: Iterable[JobRecord]) -> str:
+    """Return how many resources and attachments there are; what there is none of is not named."""
+    kinds = Counter(record.job.plugin for record in records)
+    return " and ".join(plural(kinds[kind], kind) for kind in ("resource", "attachment") if kinds[kind])
 
 
 def _sums(records: Iterable[JobRecord]) -> str:

@@ -8,10 +8,13 @@ so memory does not grow with the session.
 from __future__ import annotations
 
 import datetime
+import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
 import plainbox
+from plainbox.errors import ExporterError
 from plainbox.exporters.characters import one_line, readable
 from plainbox.exporters.exporter import MAX_LOG_BYTES, Exporter
 from plainbox.exporters.facts import machine_facts
@@ -19,6 +22,7 @@ from plainbox.exporters.logtext import LogText
 from plainbox.exporters.phrases import duration, moment, verdict
 from plainbox.exporters.record import JobRecord
 from plainbox.exporters.report import Report, by_category, counts
+from plainbox.exporters.times import instant
 from plainbox.session.outcome import OUTCOME_METADATA_MAP
 
 if TYPE_CHECKING:
@@ -71,18 +75,28 @@ class XlsxExporter(Exporter):
 
     def dump(self, data: Report, stream: BinaryIO) -> None:
         import xlsxwriter
+        from xlsxwriter.exceptions import XlsxWriterException
 
-        workbook = xlsxwriter.Workbook(
-            stream,
-            {
-                "constant_memory": True,
-                "strings_to_formulas": False,
-                "strings_to_urls": False,
-                "strings_to_numbers": False,
-            },
-        )
-        when = datetime.datetime.fromtimestamp(data.ended or 0.0, datetime.UTC).replace(tzinfo=None)
-        workbook.set_properties({"title": _cell(data.heading)[:255], "created": when})
+        # Rows wait in files of the library; it leaves them behind when something goes wrong.
+        with tempfile.TemporaryDirectory(prefix="plainbox-xlsx-") as directory:
+            workbook = xlsxwriter.Workbook(
+                stream,
+                {
+                    "constant_memory": True,
+                    "tmpdir": directory,
+                    "strings_to_formulas": False,
+                    "strings_to_urls": False,
+                    "strings_to_numbers": False,
+                },
+            )
+            try:
+                self._write_workbook(workbook, data)
+                workbook.close()
+            except XlsxWriterException as error:
+                raise ExporterError(f"the spreadsheet cannot be written: {_reason(error)}") from error
+
+    def _write_workbook(self, workbook: Workbook, data: Report) -> None:
+        workbook.set_properties({"title": _cell(data.heading)[:255], "created": _created(data.ended)})
         styles = _Styles(workbook)
         _write_summary(workbook.add_worksheet("Summary"), data, styles)
         self._write_results(workbook.add_worksheet("Test Results"), data, styles)
@@ -91,7 +105,6 @@ class XlsxExporter(Exporter):
         if self.has_option("with-text-attachments"):
             self._write_attachments(workbook.add_worksheet("Attachments"), data, styles)
         _write_resources(workbook.add_worksheet("Resources"), data, styles)
-        workbook.close()
 
     def _write_results(self, sheet: Worksheet, report: Report, styles: _Styles) -> None:
         _write_header(sheet, _RESULT_COLUMNS, styles)
@@ -126,6 +139,17 @@ class XlsxExporter(Exporter):
     def _cell_log_bytes(self) -> int:
         """How much of a log to read for a cell: more than fits is of no use."""
         return min(self.max_log_bytes or _CELL_UNITS, _CELL_UNITS)
+
+
+def _reason(error: Exception) -> str:
+    """Return what is behind an error of the library: it wraps those of the system."""
+    cause = error.args[0] if error.args and isinstance(error.args[0], OSError) else error
+    return (cause.strerror if isinstance(cause, OSError) else None) or str(cause) or type(cause).__name__
+
+
+def _created(seconds: float | None) -> datetime.datetime:
+    """Return a moment as a workbook wants it; without one the epoch, never the time of writing."""
+    return datetime.datetime(*(instant(seconds) or time.gmtime(0))[:6])
 
 
 class _Styles:

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from plainbox.tasks.identity import name_of_owner
 from plainbox.units import JobDefinition, UnitProvider
 
 __all__ = ["JobEnvironment"]
@@ -72,7 +73,7 @@ class JobEnvironment:
         nest = self._nests.get(namespace)
         if nest is None:
             if self._top is None:
-                self._top = tempfile.mkdtemp(prefix="plainbox-nest-")
+                self._top = tempfile.mkdtemp(prefix=name_of_owner("plainbox-nest-"))
             nest = self._nests[namespace] = os.path.join(self._top, str(len(self._nests)))
             os.mkdir(nest, mode=0o755)
             for provider in self._providers:

@@ -7,6 +7,7 @@ before the command starts (the process waits for it), and the log is complete an
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +28,15 @@ from plainbox.tasks import ExecutionEngine, JobReport, ProcessIdentity, StreamNa
 from plainbox.tasks import Result as TaskResult
 
 __all__ = ["JobExecutor"]
+
+
+#: What a shutdown sends to every process, and how long it may take to reach this one, too.
+_SHUTDOWN_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+_SHUTDOWN_WAIT_S = 0.5
+_LOG_REMARKS = {
+    "truncated": "the log has reached its limit: what the job printed later is not kept",
+    "incomplete": "part of what the job printed is lost: there was no space left for the log",
+}
 
 
 class _LogSink:
@@ -57,6 +67,7 @@ class JobExecutor:
         *,
         timeout_s: float | None = None,
         max_log_bytes: int = DEFAULT_MAX_LOG_BYTES,
+        noreturn_wait_s: float = 300.0,
     ) -> None:
         self._manager = manager
         self._engine = engine
@@ -64,20 +75,31 @@ class JobExecutor:
         self._stop = stop
         self._timeout_s = timeout_s
         self._max_log_bytes = max_log_bytes
+        self._noreturn_wait_s = noreturn_wait_s
         self._boot_id = boot_id()
         self._share_dir = WellKnownDirsHelper(manager.storage).share_pathname
 
-    def execute(self, job_state: JobState, watch: Callable[[StreamName, bytes], None] | None = None) -> JobResult:
+    def execute(
+        self, job_state: JobState, watch: Callable[[StreamName, bytes], None] | None = None
+    ) -> JobResult | None:
         """Run the job's command and return what came of it; the caller gives the result to the session.
 
-        ``watch`` sees the output as it comes. Trouble with the storage raises :class:`SessionError`: then the command
-        has not run, or its result could not be made durable.
+        ``None`` says that the run was ended from outside in the middle of it: an attempt that had begun stays noted as
+        running, and is judged when the session goes on. ``watch`` sees the output as it comes. Trouble with the storage
+        raises :class:`SessionError`: then the command has not run, or its result could not be made durable.
         """
         job = job_state.job
         attempt = job_state.next_attempt
         storage = self._manager.storage
         forget_left_result(self._share_dir, storage.files)
-        log = IOLogWriter(storage.location, job.id, attempt, max_log_bytes=self._max_log_bytes, files=storage.files)
+        log = IOLogWriter(
+            storage.location,
+            job.id,
+            attempt,
+            max_log_bytes=self._max_log_bytes,
+            boot=self._boot_id,
+            files=storage.files,
+        )
         start_time = round(time.time(), 3)
         begun = False
 
@@ -107,13 +129,34 @@ class JobExecutor:
             else:
                 # An attempt that never began has printed nothing: the session does not keep an empty log of it.
                 log.discard()
+        report = done.value if done.exception is None else None
+        if isinstance(report, JobReport) and self._is_suspended(job_state, report):
+            return None
         builder = self._result(job_state, done)
         if begun:
             builder.log = reference
+            for flag, remark in _LOG_REMARKS.items():
+                if reference.get(flag):
+                    builder.add_comment(remark)
         builder.start_time = start_time
         builder.boot_id = self._boot_id
         builder.origin = "run"
         return builder.get_result(storage.location)
+
+    def _is_suspended(self, job_state: JobState, report: JobReport) -> bool:
+        """Tell whether the run is being ended from outside, so that the end of the job says nothing about the job.
+
+        A shutdown ends the job and its tester with the same signal, in any order. A job that is to take the machine
+        down comes to its end before the machine does.
+        """
+        if not report.cancelled:
+            if report.signal in _SHUTDOWN_SIGNALS:
+                self._stop.wait(_SHUTDOWN_WAIT_S)
+            elif report.return_code == 0 and "noreturn" in job_state.job.flags:
+                self._stop.wait(self._noreturn_wait_s)
+            else:
+                return False
+        return self._stop.suspending
 
     def _note_running(self, job_state: JobState, running: RunningAttempt) -> None:
         """Make it durable that the job runs; when that fails, it does not run and nothing says so."""
@@ -148,6 +191,9 @@ class JobExecutor:
             return_code=report.return_code,
             comments=report.comments,
         )
+        if report.return_code == 0 and "noreturn" in job_state.job.flags:
+            builder.outcome = Outcome.CRASH if "expect-reboot" in job_state.job.flags else Outcome.FAIL
+            builder.add_comment("the job returned, and nothing has ended the test session")
         if report.leftovers and "has-leftovers" not in job_state.job.flags:
             builder.add_comment(f"files left in the working directory: {', '.join(report.leftovers)}")
         return builder

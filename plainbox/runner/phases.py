@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import tempfile
 import time
 from types import TracebackType
@@ -19,6 +20,7 @@ from plainbox.errors import IncompatibleJobError, NothingSelectedError, StorageE
 from plainbox.providers import Catalogue
 from plainbox.runner.environment import JobEnvironment
 from plainbox.runner.executor import JobExecutor
+from plainbox.runner.janitor import clear_dead_directories
 from plainbox.runner.manifest import RECORDS_NAME, load_manifest, manifest_records
 from plainbox.runner.recovery import settle_interrupted
 from plainbox.runner.runner import Runner, is_done
@@ -72,6 +74,9 @@ class SessionRun:
     ) -> Self:
         """Return the run of a new session; it is on disk, locked, and nothing has run yet."""
         plan = catalogue.find(TestPlanUnit, selection.plan_id) if selection.plan_id is not None else None
+        clear_dead_directories()
+        repository = repository if repository is not None else SessionStorageRepository()
+        repository.remove_leftovers()
         state = SessionState(list(catalogue.units))
         metadata = state.metadata
         metadata.title = title or (plan.name if plan is not None else " ".join(selection.patterns))
@@ -149,14 +154,19 @@ class SessionRun:
     def _write_manifest_records(self) -> None:
         entries = self._catalogue.of_kind(ManifestEntryUnit).values()
         share_dir = WellKnownDirsHelper(self.manager.storage).share_pathname
+        target = os.path.join(share_dir, RECORDS_NAME)
         # Jobs may write into the share: whatever has taken the place of the file is replaced, never followed.
-        fd, temporary = tempfile.mkstemp(prefix=f".{RECORDS_NAME}.", dir=share_dir)
+        temporary: str | None = None
         try:
+            fd, temporary = tempfile.mkstemp(prefix=f".{RECORDS_NAME}.", dir=share_dir)
             with open(fd, "w", encoding="utf-8") as file:
                 file.write(manifest_records(entries, dict(self.state.manifest)))
-            os.replace(temporary, os.path.join(share_dir, RECORDS_NAME))
+            if os.path.isdir(target) and not os.path.islink(target):
+                shutil.rmtree(target)
+            os.replace(temporary, target)
         except OSError as error:
-            os.unlink(temporary)
+            if temporary is not None:
+                os.unlink(temporary)
             raise StorageError(f"{RECORDS_NAME} cannot be written to {share_dir}", errno=error.errno) from error
 
     # -- going on
@@ -175,9 +185,8 @@ class SessionRun:
             metadata.bootstrapping = False
         bootstrap = self.selection.bootstrap_jobs(self.state, self._flat_plan())
         self.runner.uncounted = frozenset(job.id for job in bootstrap)
-        # One checkpoint with the selection and the results of what cannot be put in order: nothing that was chosen gets
-        # lost.
-        self.runner.settle_dropped()
+        # This begins with one checkpoint of the selection and of the results of what cannot be put in order: nothing that
+        # was chosen gets lost.
         if not self.runner.run():
             return False
         self._end()

@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import ParamSpec
 
-from plainbox.errors import SessionError
+from plainbox.errors import SessionError, StorageFullError
 from plainbox.events import signal
 from plainbox.runner.executor import JobExecutor
 from plainbox.runner.stop import StopRequest
@@ -32,6 +32,9 @@ __all__ = ["Runner", "is_done"]
 _log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
+
+
+_SPACE_PAUSE_S = 1.0
 
 
 def is_done(job_state: JobState) -> bool:
@@ -52,6 +55,7 @@ class Runner:
         stop: StopRequest,
         *,
         reselect: Callable[[], None] | None = None,
+        space_wait_s: float = 600.0,
     ) -> None:
         assert manager.state is not None
         self._manager = manager
@@ -59,6 +63,7 @@ class Runner:
         self._executor = executor
         self._stop = stop
         self._reselect = reselect
+        self._space_wait_s = space_wait_s
         #: Ids of jobs that belong to an earlier phase: they do not count among those of this one.
         self.uncounted: frozenset[str] = frozenset()
         self._number = self._total = 0
@@ -113,7 +118,7 @@ class Runner:
         """
         self._count_jobs()
         decided = self._decide_dropped()
-        self._manager.checkpoint()
+        self._checkpoint()
         self._announce(decided)
 
     def _count_jobs(self) -> None:
@@ -134,6 +139,8 @@ class Runner:
             result = self._executor.execute(
                 job_state, lambda stream, data: self._tell(self.on_job_output, job, stream, data)
             )
+        if result is None:
+            return False
         units = self._state.unit_list_version
         self._take(job_state, result)
         made_units = units != self._state.unit_list_version and self._reselect is not None
@@ -143,7 +150,7 @@ class Runner:
             self._reselect()
             self._count_jobs()
             decided = self._decide_dropped()
-        self._manager.checkpoint()
+        self._checkpoint()
         self._tell(self.on_job_finished, job, job_state.result)
         self._announce(decided)
         return made_units
@@ -159,6 +166,22 @@ class Runner:
         except (SessionError, OSError) as error:
             # The result is there; whoever needs what the job has printed is told that there is nothing.
             _log.warning("What the resource job %s found out cannot be read: %s", job_id, error)
+
+    def _checkpoint(self) -> None:
+        """Make the state durable; on a full disk wait for space, since what is known now cannot be found out again."""
+        waited_s = 0.0
+        while True:
+            try:
+                self._manager.checkpoint()
+            except StorageFullError as error:
+                if waited_s == 0:
+                    _log.warning("%s: waiting for space before going on", error)
+                if waited_s >= self._space_wait_s or self._stop.requested:
+                    raise
+                self._stop.wait(_SPACE_PAUSE_S)
+                waited_s += _SPACE_PAUSE_S
+            else:
+                return
 
     def _decide_dropped(self) -> list[JobState]:
         decided = []

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Asking a run to stop: after the current job, or at once.
 
-Signal handlers call it, so nothing here blocks, writes or raises.
+Signal handlers ask, so asking neither blocks, writes nor raises.
 """
 
 from __future__ import annotations
+
+import time
 
 from plainbox.tasks import CancelToken
 
@@ -17,11 +19,17 @@ class StopRequest:
     def __init__(self) -> None:
         self.cancel = CancelToken()
         self._requested = False
+        self._suspending = False
 
     @property
     def requested(self) -> bool:
         """Whether no further job should be started."""
         return self._requested or self.cancel.cancelled
+
+    @property
+    def suspending(self) -> bool:
+        """Whether the run was ended from outside, perhaps with the machine: what became of its job is not known."""
+        return self._suspending
 
     def after_this_job(self) -> None:
         """Let the current job come to its end, then stop."""
@@ -31,3 +39,21 @@ class StopRequest:
         """End the current job and stop."""
         self._requested = True
         self.cancel.cancel(reason)
+
+    def suspend(self, reason: str) -> None:
+        """End the current job and stop, because the program or the machine comes to its end.
+
+        The attempt gets no result: whoever goes on with the session judges it by what is known then.
+        """
+        self._suspending = True
+        self.now(reason)
+
+    def wait(self, limit_s: float) -> bool:
+        """Wait until somebody asks, at most so long; return whether somebody did."""
+        deadline = time.monotonic() + limit_s
+        while not self.requested:
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                return False
+            time.sleep(min(left_s, 0.1))
+        return True

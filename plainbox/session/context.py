@@ -29,7 +29,8 @@ T = TypeVar("T")
 class SessionDeviceContext:
     """State, providers and test plans of one device.
 
-    ``state``, ``provider_list`` and ``unit_list`` are live objects: look, do not change.
+    ``state``, ``provider_list`` and ``unit_list`` are live objects: look, do not change. With ``fixed_selection`` test
+    plans change what is said about jobs and never which jobs are wanted: for stored sessions that are only looked at.
     """
 
     def __init__(self, state: SessionState | None = None) -> None:
@@ -38,6 +39,7 @@ class SessionDeviceContext:
         elif not isinstance(state, SessionState):
             raise TypeError(f"state must be SessionState, not {type(state).__name__}")
         self._state = state
+        self.fixed_selection = False
         providers = dict.fromkeys(unit.provider for unit in state.unit_list if unit.provider is not None)
         self._provider_list: list[UnitProvider] = list(providers)
         self._checksums: set[str] | None = None
@@ -135,7 +137,10 @@ class SessionDeviceContext:
         return result
 
     def set_test_plan_list(self, test_plan_list: Sequence[TestPlanUnit]) -> None:
-        """Let these plans be in effect: their overrides on every job, their mandatory jobs on the wish list."""
+        """Let these plans be in effect: their overrides on every job, their mandatory jobs on the wish list.
+
+        A selection that is fixed stays as it is.
+        """
         had_plans = bool(self._test_plan_list)
         self._test_plan_list = tuple(test_plan_list)
         self.invalidate_shared("flat_plan")
@@ -147,7 +152,7 @@ class SessionDeviceContext:
                 job_state.reset_overrides()
                 if self._rules:
                     self._override(job_state.job)
-        if test_plan_list:
+        if test_plan_list and not self.fixed_selection:
             jobs = self._state.job_list
             ids = matching(plan.mandatory, jobs)
             self._state.update_mandatory_job_list([self._state.job_state_map[job_id].job for job_id in ids])

@@ -16,13 +16,16 @@ import errno
 import fcntl
 import os
 import signal
+import stat
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any, TypeAlias
 
-__all__ = ["FULL_ERRORS", "FileOps", "Buffer", "PathLike", "deferred_signals"]
+from plainbox.errors import CorruptedSessionError
+
+__all__ = ["FULL_ERRORS", "FileOps", "Buffer", "PathLike", "check_regular", "deferred_signals", "open_regular"]
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 PathLike: TypeAlias = str | Path
@@ -110,10 +113,45 @@ class FileOps:
             self.close(fd)
 
 
+#: What the system says of a link, a socket and a device without a driver.
+_NOT_REGULAR = frozenset({errno.ELOOP, errno.ENXIO, errno.ENODEV})
+
+
+def open_regular(path: PathLike | os.PathLike[str], *, dir_fd: int | None = None) -> int:
+    """Open a stored file for reading; anything else than a regular file raises :class:`CorruptedSessionError`.
+
+    A job may put whatever it likes in the place of a file: a FIFO must not make the reader wait, and a link must not
+    lead it elsewhere. Other errors are those of the system.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | _ALWAYS, dir_fd=dir_fd)
+    except OSError as error:
+        if error.errno in _NOT_REGULAR:
+            raise _not_regular(path) from None
+        raise
+    try:
+        check_regular(fd, path)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def check_regular(fd: int, path: PathLike | os.PathLike[str]) -> None:
+    """Raise :class:`CorruptedSessionError` unless the open file is a regular one."""
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        raise _not_regular(path)
+
+
+def _not_regular(path: PathLike | os.PathLike[str]) -> CorruptedSessionError:
+    return CorruptedSessionError(f"{os.fspath(path)} is not a regular file", kind="damaged")
+
+
 _DEFERRED = (int(signal.SIGINT), int(signal.SIGTERM), int(signal.SIGHUP))
 #: The functions below their wrappers, which turn every number into an enum and back: that took most of the time.
 _get_handler: Callable[[int], object] = getattr(signal.getsignal, "__wrapped__", signal.getsignal)
 _set_handler: Callable[[int, Any], Any] = getattr(signal.signal, "__wrapped__", signal.signal)
+_Handler: TypeAlias = Callable[[int, FrameType | None], object]
 #: Whether the main thread is in a block already: exchanging handlers costs as much as encoding a record.
 _deferring = False
 
@@ -130,24 +168,53 @@ def deferred_signals() -> Iterator[None]:
     if _deferring or threading.current_thread() is not threading.main_thread():
         yield
         return
-    _deferring = True
     arrived: list[tuple[int, FrameType | None]] = []
-    replaced: list[tuple[int, Callable[[int, FrameType | None], object]]] = []
+    handlers: dict[int, _Handler] = {}
 
     def remember(number: int, frame: FrameType | None) -> None:
-        arrived.append((number, frame))
+        if _deferring:
+            arrived.append((number, frame))
+        else:  # the block has ended, and the handler is not back in its place yet
+            handlers[number](number, frame)
 
     try:
+        _deferring = True
         for number in _DEFERRED:
             handler = _get_handler(number)
             if callable(handler):
-                replaced.append((number, handler))
+                handlers[number] = handler
                 _set_handler(number, remember)
         yield
     finally:
-        for number, handler in replaced:
-            _set_handler(number, handler)
         _deferring = False
-        handlers = dict(replaced)
-        for pending, frame in arrived:
-            handlers[pending](pending, frame)
+        try:
+            _restore(handlers)
+        finally:
+            _deliver(arrived, handlers)
+
+
+def _restore(handlers: Mapping[int, _Handler]) -> None:
+    """Put the handlers back, all of them, SIGINT's last: what one that is back already raises waits for the end."""
+    waiting = list(handlers.items())
+    raised: BaseException | None = None
+    while waiting:
+        try:
+            while waiting:
+                number, handler = waiting[-1]
+                if _get_handler(number) is not handler:
+                    _set_handler(number, handler)
+                waiting.pop()
+        except BaseException as error:  # noqa: BLE001 - raised below
+            raised = raised or error
+    if raised is not None:
+        raise raised
+
+
+def _deliver(arrived: list[tuple[int, FrameType | None]], handlers: Mapping[int, _Handler]) -> None:
+    """Call the handlers of the signals that have arrived, each of them, whatever the others raise."""
+    if arrived:
+        number, frame = arrived.pop(0)
+        try:
+            handlers[number](number, frame)
+        finally:
+            _deliver(arrived, handlers)

@@ -15,8 +15,9 @@ from typing import Final, TypeAlias
 
 import attrs
 
+from plainbox.errors import CorruptedSessionError
 from plainbox.session.codec import NO_SUM, JsonObject, decode_line, encode_body, frame_body
-from plainbox.session.files import FileOps
+from plainbox.session.files import FileOps, open_regular
 
 __all__ = [
     "FileIdentity",
@@ -50,11 +51,14 @@ def identity_of(stat: os.stat_result) -> FileIdentity:
 
 
 def _open(directory: int, generation: int) -> int:
-    return os.open(generation_name(generation), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=directory)
+    return open_regular(generation_name(generation), dir_fd=directory)
 
 
 def read_generation(directory: int, generation: int) -> tuple[bytes, FileIdentity]:
-    """Return the bytes of a generation and what its file looked like before they were read."""
+    """Return the bytes of a generation and what its file looked like before they were read.
+
+    What is no regular file raises :class:`CorruptedSessionError`.
+    """
     with open(_open(directory, generation), "rb") as file:
         identity = identity_of(os.fstat(file.fileno()))
         return file.read(), identity
@@ -64,7 +68,7 @@ def read_head(directory: int) -> JsonObject | None:
     """Return the head of the current generation alone, unchained; ``None`` when there is none to be read."""
     try:
         fd = _open(directory, generations(directory)[-1])
-    except (OSError, IndexError):
+    except (OSError, CorruptedSessionError, IndexError):
         return None
     try:
         payload = decode_line(os.pread(fd, _HEAD_BYTES, 0).partition(b"\n")[0]).payload

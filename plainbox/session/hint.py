@@ -19,7 +19,7 @@ from typing import Final
 import attrs
 
 from plainbox.session.codec import encode_body, parse_object
-from plainbox.session.files import FileOps
+from plainbox.session.files import FileOps, open_regular
 
 __all__ = ["HINT_NAME", "Hint", "read_hint", "write_hint"]
 
@@ -59,9 +59,12 @@ def write_hint(files: FileOps, fd: int, hint: Hint) -> None:
 
 
 def read_hint(directory: int) -> Hint | None:
-    """Return the hint of the session in the open ``directory``; ``None`` when there is none that can be trusted."""
+    """Return the hint of the session in the open ``directory``; ``None`` when there is none that can be trusted.
+
+    What is no regular file raises :class:`CorruptedSessionError`: somebody has interfered.
+    """
     try:
-        fd = os.open(HINT_NAME, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=directory)
+        fd = open_regular(HINT_NAME, dir_fd=directory)
     except OSError:
         return None
     try:

@@ -5,10 +5,12 @@ The runner makes an :class:`IOLogWriter` before it starts a job, hands it to the
 and puts what :meth:`IOLogWriter.close` returns into the result. What must stay true:
 
 * The bytes are kept exactly as they came, in the order in which they came, stdout and stderr interleaved.
-* Nothing that a job prints, and no state of the disk, makes the writer raise into the execution: over the limit, or
-  without space, output is dropped and the reference says so.
+* Nothing that a job prints, and no state of the machine, makes the writer raise into the execution: over the limit, or
+  without space, output is dropped and the reference says so. Once there is space again the log goes on, with a note
+  about the gap.
 * The log is durable before :meth:`IOLogWriter.close` returns, so before the result that refers to it. While the job
   runs, the file is at most 0.2 s behind and the disk at most 5 s or 4 MiB; a thread sees to it when the job is silent.
+  Where no thread can be had, the next output does.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from plainbox.errors import CorruptedSessionError, StorageError, StorageFullErro
 from plainbox.session.boot import boot_id
 from plainbox.session.codec import JsonObject, encode_body
 from plainbox.session.directory import IO_LOGS
-from plainbox.session.files import FULL_ERRORS, Buffer, FileOps, PathLike, deferred_signals
+from plainbox.session.files import FULL_ERRORS, Buffer, FileOps, PathLike, check_regular, deferred_signals
 from plainbox.session.iolog_reader import (
     FRAME_BYTES,
     Frame,
@@ -60,6 +62,8 @@ _FLUSH_BYTES: Final = 64 * 1024
 _FLUSH_NS: Final = 200_000_000
 _SYNC_BYTES: Final = 4 * 1024 * 1024
 _SYNC_NS: Final = 5_000_000_000
+#: After a write without space it takes so long until the next one is tried.
+_SPACE_PAUSE_NS: Final = 1_000_000_000
 _NOTE_BYTES: Final = 4096
 _MAX_BUFFERS: Final = 512
 _FLAGS: Final = ("truncated", "incomplete")
@@ -110,6 +114,11 @@ class IOLogWriter:
         self._kept_bytes = 0
         self._dropped_bytes = 0
         self._truncated = self._incomplete = False
+        #: Output that found no space, since the last note that tells of such; and when writing is tried again.
+        self._lost_bytes = 0
+        self._retry_ns: int | None = None
+        #: The medium failed: nothing more is written but the trailer.
+        self._given_up = False
         #: The frame that is being filled.
         self._kind = b""
         self._pieces: list[Buffer] = []
@@ -138,13 +147,16 @@ class IOLogWriter:
         """Take output of ``stdout`` or ``stderr``."""
         kind = _KIND_OF_STREAM[stream]
         with self._lock:
-            if self._incomplete or self._reference is not None or not data:
+            if self._reference is not None or not data:
+                return
+            now = self._clock_ns()
+            if not self._accepts(now):
+                self._lost_bytes += len(data)
                 return
             room = self._max_log_bytes - self._kept_bytes
             if len(data) > room:
                 self._dropped_bytes += len(data) - room
                 data = data[:room]
-            now = self._clock_ns()
             if data:
                 self._kept_bytes += len(data)
                 self._take(kind, data, now)
@@ -158,32 +170,32 @@ class IOLogWriter:
     def note(self, text: str) -> None:
         """Put a remark for people between the output."""
         with self._lock:
-            if not self._incomplete and self._reference is None:
-                now = self._clock_ns()
+            now = self._clock_ns()
+            if self._reference is None and self._accepts(now):
                 self._take_note(text, now)
                 self._flush_if_due(now)
 
     def tick(self) -> None:
         """Write and sync what is due; the writer's own thread does this five times a second while there is output."""
         with self._lock:
-            if not self._incomplete and self._reference is None:
-                self._flush_if_due(self._clock_ns())
+            now = self._clock_ns()
+            if self._reference is None and self._accepts(now):
+                self._flush_if_due(now)
 
     # What the runner calls
 
     def flush(self) -> None:
         """Hand everything to the system, so that readers see it."""
         with self._lock:
-            if not self._incomplete and self._reference is None:
-                self._flush(self._clock_ns())
+            now = self._clock_ns()
+            if self._reference is None and self._accepts(now):
+                self._flush(now)
 
     def close(self) -> LogReference:
         """Finish the log, make it durable and return the reference to it; again, return the same."""
         self._stop_helper()
         with self._lock:
             if self._reference is None:
-                if self._dropped_bytes and not self._incomplete:
-                    self._take_note(f"{self._dropped_bytes} bytes of output were not kept", self._clock_ns())
                 self._finish()
                 self._reference = self._refer()
             return dict(self._reference)
@@ -202,6 +214,23 @@ class IOLogWriter:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
+
+    # After trouble
+
+    def _accepts(self, now: int) -> bool:
+        """Tell whether output can be taken, having tried to go on after a gap when it is time to."""
+        if self._retry_ns is not None and now >= self._retry_ns:
+            self._go_on(now)
+        return self._retry_ns is None and not self._given_up
+
+    def _go_on(self, now: int) -> None:
+        """Try to write again, a note about what was lost first; without space for that everything stays as it is."""
+        self._retry_ns = None
+        self._restore_size()
+        self._take_note(f"{self._lost_bytes} bytes lost: no space left", now)
+        self._flush(now)
+        if self._retry_ns is None and not self._given_up:
+            self._lost_bytes = 0
 
     # Frames. The order of the statements matters: an exception of a signal handler may cost a frame, it must not
     # leave one that is twice there or too long.
@@ -251,6 +280,7 @@ class IOLogWriter:
             }
         )
         directory = os.path.join(self._session_dir, IO_LOGS)
+        name: str | None = None
         try:
             self._files.reach("log.create")
             name = self._open_new(directory, log_name(job_id, attempt))
@@ -259,6 +289,10 @@ class IOLogWriter:
             self._files.reach("log.sync-directory")
             self._files.sync_directory(directory)
         except OSError as error:
+            if name is not None:
+                self._close_file()
+                with contextlib.suppress(OSError):
+                    self._files.unlink(os.path.join(directory, name))
             kind = StorageFullError if error.errno in FULL_ERRORS else StorageError
             raise kind(f"the log of {job_id} cannot be made in {directory}", errno=error.errno) from error
         self._digest.update(header)
@@ -292,8 +326,13 @@ class IOLogWriter:
                 return
             try:
                 size = self._write_out(frames)
-            except OSError:
+            except OSError as error:
                 self._incomplete = True
+                self._lost_bytes += sum(len(data) for kind, _, data in frames if kind != b"n")
+                if error.errno in FULL_ERRORS:
+                    self._retry_ns = now + _SPACE_PAUSE_NS
+                else:
+                    self._given_up = True
                 self._restore_size()
                 return
             for kind, line, data in frames:
@@ -339,13 +378,18 @@ class IOLogWriter:
             self._files.reach("log.sync")
             self._files.fdatasync(self._fd)
         except OSError:
-            self._incomplete = True
+            self._incomplete = self._given_up = True
             return
         self._unsynced_bytes, self._synced_ns = 0, now
 
     def _finish(self) -> None:
-        if not self._incomplete:
-            self._flush(self._clock_ns())
+        now = self._clock_ns()
+        if self._retry_ns is not None:
+            self._go_on(now)
+        if self._retry_ns is None and not self._given_up:
+            if self._dropped_bytes:
+                self._take_note(f"{self._dropped_bytes} bytes of output were not kept", now)
+            self._flush(now)
         with deferred_signals():
             trailer = _trailer(self._digest.hexdigest(), self._frames, self._out, self._err, self._flags())
             try:
@@ -355,8 +399,8 @@ class IOLogWriter:
             except OSError:
                 self._incomplete = True
                 self._restore_size()
-            if not self._incomplete:
-                self._sync(self._clock_ns())
+            # What an incomplete log has is worth no less.
+            self._sync(self._clock_ns())
             self._close_file()
 
     def _close_file(self) -> None:
@@ -382,8 +426,13 @@ class IOLogWriter:
     # The thread
 
     def _start_helper(self) -> None:
-        self._helper = threading.Thread(target=self._help, name="plainbox-iolog", daemon=True)
-        self._helper.start()
+        helper = threading.Thread(target=self._help, name="plainbox-iolog", daemon=True)
+        try:
+            helper.start()
+        except RuntimeError:
+            self._background = False  # the machine has no thread left: what is due goes out with the next output
+        else:
+            self._helper = helper
 
     def _help(self) -> None:
         while not self._done.wait(_FLUSH_NS / 1e9):
@@ -441,8 +490,9 @@ def seal_log(
 
 
 def _replace_tail(files: FileOps, path: PathLike, offset: int, tail: bytes) -> None:
-    fd = files.open(path, os.O_RDWR)
+    fd = files.open(path, os.O_RDWR | os.O_NONBLOCK)
     try:
+        check_regular(fd, path)
         files.reach("log.seal")
         files.ftruncate(fd, offset)
         files.write_all(fd, tail, offset)

@@ -31,6 +31,7 @@ from typing import BinaryIO, Final, NamedTuple
 
 from plainbox.errors import BrokenReferenceToExternalFile, CorruptedSessionError
 from plainbox.session.codec import JsonObject, encode_body, parse_object
+from plainbox.session.files import open_regular
 
 __all__ = [
     "FRAME_BYTES",
@@ -113,10 +114,18 @@ class LogReader:
                 self._refuse_damage()
                 return
             if match[2] == b"t":
-                self.trailer = parse_object(data)
+                self.trailer = self._parse_trailer(data)
                 return
             self._count(match[2], line, data)
             yield Frame(int(match[3]), STREAM_OF_KIND[match[2]], data)
+
+    def _parse_trailer(self, data: bytes) -> JsonObject:
+        try:
+            return parse_object(data)
+        except ValueError:
+            raise CorruptedSessionError(
+                f"{self._name} has a trailer that makes no sense", kind="invalid", offset=self.size_bytes
+            ) from None
 
     def _read_data(self, match: re.Match[bytes]) -> bytes | None:
         size = int(match[4])
@@ -169,8 +178,9 @@ def _is_trailer(tail: bytes, match: re.Match[bytes]) -> bool:
 
 
 def open_log(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a log; what is there but is no regular file raises :class:`CorruptedSessionError`."""
     try:
-        return open(path, "rb", buffering=_BUFFER_BYTES)
+        return open(open_regular(path), "rb", buffering=_BUFFER_BYTES)
     except FileNotFoundError:
         raise BrokenReferenceToExternalFile(f"the log {os.fspath(path)} does not exist") from None
 
@@ -179,7 +189,8 @@ def read_frames(path: str | os.PathLike[str]) -> Iterator[Frame]:
     """Yield the frames of a log, notes included, with memory for one frame.
 
     :raises BrokenReferenceToExternalFile: there is no such file.
-    :raises CorruptedSessionError: a complete log has a bad frame; a cut one ends at its last good frame instead.
+    :raises CorruptedSessionError: a complete log has a bad frame, or there is no regular file; a cut log ends at its
+        last good frame instead.
     """
     with open_log(path) as file:
         yield from LogReader(file, os.fspath(path))

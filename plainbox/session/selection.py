@@ -205,13 +205,16 @@ def excluded_ids(plan: FlatPlan, jobs: Iterable[JobDefinition]) -> frozenset[str
 def select_units(
     plan: FlatPlan, jobs: Iterable[JobDefinition], templates: Iterable[TemplateUnit]
 ) -> list[JobDefinition | TemplateUnit]:
-    """Return the jobs and templates that the plan means before any template has instances, mandatory ones first."""
+    """Return the jobs and templates that the plan means before any template has instances, mandatory ones first.
+
+    What the plan names for the bootstrap is not part of it, even if it is mandatory too.
+    """
     units: list[JobDefinition | TemplateUnit] = [*jobs, *templates]
     index = _Index(units, lambda unit: None)
-    excluded = _excluder(plan.exclude, {}, ())
+    excluded = _excluder(plan.exclude, {}, plan.bootstrap)
     entries = (*plan.mandatory, *plan.include)
     ids = list(dict.fromkeys(i for entry in entries for i in index.find(entry.pattern)))
-    mandatory = {i for entry in plan.mandatory for i in index.find(entry.pattern)}
+    mandatory = {i for entry in plan.mandatory for i in index.find(entry.pattern)} - set(plan.bootstrap)
     return [
         unit
         for identifier in ids

@@ -6,12 +6,17 @@ The numbers come from ``/proc/PID/stat`` (the manual page proc_pid_stat(5) count
 
 from __future__ import annotations
 
+import functools
 import os
+import re
 from collections.abc import Iterator
 
 import attrs
 
-__all__ = ["ProcessIdentity", "ProcessStat", "read_stat", "scan"]
+__all__ = ["NameOwner", "ProcessIdentity", "ProcessStat", "name_of_owner", "owner_of_name", "read_stat", "scan"]
+
+
+_OWNED = re.compile(r"[a-z-]+-(\d{1,10})-(\d{1,20})-")
 
 
 @attrs.frozen
@@ -75,3 +80,38 @@ def scan() -> Iterator[ProcessStat]:
             found = read_stat(int(entry))
             if found is not None:
                 yield found
+
+
+@attrs.frozen
+class NameOwner:
+    """The process that a name was given by; see :func:`name_of_owner`."""
+
+    pid: int
+    start_ticks: int
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        now = read_stat(self.pid)
+        return now is not None and now.start_ticks == self.start_ticks and not now.ended
+
+
+def name_of_owner(prefix: str) -> str:
+    """Return the beginning of a name for something that this process makes and removes again.
+
+    Whoever finds it later can tell with :func:`owner_of_name` whether anybody is left who will remove it.
+    """
+    pid = os.getpid()
+    return f"{prefix}{pid}-{_start_ticks(pid)}-"
+
+
+@functools.lru_cache(maxsize=2)
+def _start_ticks(pid: int) -> int:
+    own = read_stat(pid)
+    return own.start_ticks if own is not None else 0
+
+
+def owner_of_name(name: str) -> NameOwner | None:
+    """Return the owner that a name tells of, ``None`` when it tells of none."""
+    match = _OWNED.match(name)
+    return NameOwner(int(match[1]), int(match[2])) if match else None

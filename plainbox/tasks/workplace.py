@@ -14,7 +14,9 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
-__all__ = ["MOST_LEFTOVERS", "Workplace"]
+from plainbox.tasks.identity import name_of_owner
+
+__all__ = ["MOST_LEFTOVERS", "Workplace", "has_mounts"]
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +28,7 @@ class Workplace:
     """A new directory that nobody else can look into. Its maker clears it."""
 
     def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="plainbox-job-"))
+        self.path = Path(tempfile.mkdtemp(prefix=name_of_owner("plainbox-job-")))
 
     def clear(self) -> tuple[str, ...]:
         """Remove the directory and return the relative names of what was left in it, at most ``MOST_LEFTOVERS``.
@@ -49,14 +51,14 @@ class Workplace:
         with suppress(OSError):
             self.path.chmod(stat.S_IRWXU)
         left = _names(self.path)
-        if _has_mounts(self.path):
+        if has_mounts(self.path):
             _log.warning("A job has left something mounted in its working directory; not removed: %s", self.path)
         else:
             _remove(self.path)
         return left
 
 
-def _has_mounts(path: Path) -> bool:
+def has_mounts(path: Path) -> bool:
     """Tell whether something is mounted on or below ``path``; where that cannot be known, the answer is yes."""
     base = os.fsencode(os.path.realpath(path))
     try:

@@ -75,6 +75,7 @@ def session(tmp_path_factory):
         time.sleep(0.02)
     process.kill()
     process.communicate()
+    plainbox.run("export", "-f", "json", "-o", home / "killed.json")
     done = plainbox.run("resume", "--no-input", code=1, STARTED=str(started))
     assert "org.example::interrupted was interrupted" in done.stderr
     return plainbox
@@ -107,6 +108,15 @@ def test_json(session) -> None:
     assert results["skipped"]["skip_reason"]["related_resources"] == ["res.name == 'y'"]
     [attachment] = document["attachment-results"]
     assert attachment["io_log"] == Path("/proc/version").read_text()
+
+
+def test_json_of_a_killed_session(session) -> None:
+    """Before the resume the job that was running is told as such, with what it had printed."""
+    document = json.loads((session.home / "killed.json").read_text())
+    [result] = [result for result in document["results"] if result["id"] == "interrupted"]
+    assert (result["outcome"], result["status"]) == (None, "none")
+    assert result["comments"] == "was running when the session ended, attempt 1"
+    assert "half way" in result["io_log"]
 
 
 def test_junit(session) -> None:
@@ -182,3 +192,88 @@ def test_standard_output_is_the_report(session) -> None:
         session.command("export", "-f", "json"), env=session.environment, capture_output=True, check=True
     )
     json.loads(done.stdout)
+
+
+OVERRIDES = """
+unit: category
+id: first
+_name: First things
+
+unit: category
+id: second
+_name: Second things
+
+id: has-to-be-there
+plugin: shell
+command: true
+
+id: asked/by-id
+plugin: shell
+category_id: first
+command: true
+
+id: asked/by-pattern
+plugin: shell
+command: false
+
+id: not-asked
+plugin: shell
+command: true
+
+unit: test plan
+id: plan
+_name: A plan that knows better
+include:
+ asked/by-id certification-status=blocker
+ asked/by-p.* category-id=second
+mandatory_include: has-to-be-there certification-status=blocker
+nested_part: part
+
+unit: test plan
+id: part
+_name: A part
+include: asked/by-id
+category_overrides: apply second to asked/by-id
+"""
+
+
+def test_stored_report_says_what_the_live_one_said(plainbox, provider) -> None:
+    """What the test plan says about categories and certification is in every report, at once and later."""
+    directory = provider(OVERRIDES)
+    live, later = plainbox.home / "live.json", plainbox.home / "later.json"
+    plainbox.run(
+        "run", "--provider", directory, "-o", f"json:{live}", "--exclude", "not-asked", "org.example::plan", code=1
+    )
+    done = plainbox.run("export", "-f", "json", "-o", later)
+    document = json.loads(live.read_text())
+    assert json.loads(later.read_text()) == document
+    assert "warning" not in done.stderr
+    said = {item["id"]: (item["category"], item["certification_status"]) for item in document["results"]}
+    assert said["asked/by-id"] == ("Second things", "blocker")
+    assert said["asked/by-pattern"] == ("Second things", "non-blocker")
+    assert said["has-to-be-there"][1] == "blocker"
+
+
+@pytest.mark.parametrize("gone", ["plan", "part"])
+def test_report_of_a_session_whose_plan_is_gone(plainbox, provider, gone: str) -> None:
+    """What a plan said that is not there any more cannot be told; the report is made, and standard error tells it."""
+    directory = provider(OVERRIDES)
+    plainbox.run("run", "--provider", directory, "org.example::plan", code=1)
+    provider(OVERRIDES.replace(f"id: {gone}\n", "id: other\n"))
+    done = plainbox.run("export", "-f", "json")
+    assert {item["id"] for item in json.loads(done.stdout)["results"]} == {
+        "has-to-be-there",
+        "asked/by-id",
+        "asked/by-pattern",
+    }
+    assert f"org.example::{gone}" in done.stderr
+    assert "cannot be told" in done.stderr
+
+
+def test_report_of_a_session_whose_plan_asks_for_more_now(plainbox, provider) -> None:
+    """A report is about the jobs that were chosen then, whatever the plan says today."""
+    directory = provider(OVERRIDES)
+    plainbox.run("run", "--provider", directory, "org.example::plan", code=1)
+    before = plainbox.run("export", "-f", "text").stdout
+    provider(OVERRIDES.replace("mandatory_include: ", "mandatory_include: not-asked\n "))
+    assert plainbox.run("export", "-f", "text").stdout == before

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from pathlib import Path
@@ -66,11 +67,12 @@ def test_second_interrupt(plainbox, started) -> None:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_terminated(plainbox, started, number: signal.Signals, code: int) -> None:
-    """A request to terminate ends the job, stores what became of it and leaves the rest for a resume."""
+    """A request to terminate ends the job; what became of it is judged when the session goes on, and the rest is run."""
     started.send_signal(number)
     started.communicate(timeout=60)
     assert started.returncode == code
-    assert outcomes(plainbox) == {"first": "crash", "second": None}
+    assert outcomes(plainbox) == {"first": None, "second": None}
+    assert plainbox.jobs()["org.example::first"]["running"]
     plainbox.run("resume", "--no-input", code=1)
     assert outcomes(plainbox) == {"first": "crash", "second": "pass"}
 
@@ -101,3 +103,44 @@ def test_resume_of_a_complete_session(plainbox, provider) -> None:
     [session] = plainbox.json("session", "list")["sessions"]
     done = plainbox.run("resume", session["id"], code=2)
     assert "is complete" in done.stderr
+
+
+@pytest.mark.parametrize(("boot", "outcome"), [("second", "pass"), ("first", "crash")])
+def test_reboot_by_a_job(plainbox, provider, tmp_path: Path, boot: str, outcome: str) -> None:
+    """A job that reboots returns at once; the shutdown ends the tester, and the boot id tells what came of it."""
+    boot_file, begun = tmp_path / "boot-id", tmp_path / "begun"
+    boot_file.write_text("first")
+    directory = provider(
+        f"id: reboots\nplugin: shell\nflags: noreturn expect-reboot\ncommand: touch {begun}\n\n"
+        "id: next\nplugin: shell\ncommand: true\n\n"
+        "unit: test plan\nid: plan\nname: Plan\ninclude:\n reboots\n next\n"
+    )
+    variables = {"PLAINBOX_BOOT_ID_FILE": str(boot_file)}
+    process = plainbox.start("run", "--no-input", "--provider", directory, "plan", **variables)
+    wait_for(begun)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert outcomes(plainbox) == {"reboots": None, "next": None}
+    boot_file.write_text(boot)
+    plainbox.run("resume", "--no-input", code=int(outcome != "pass"), **variables)
+    assert outcomes(plainbox) == {"reboots": outcome, "next": "pass"}
+
+
+def test_job_that_dies_in_the_shutdown(plainbox, provider, tmp_path: Path) -> None:
+    """A shutdown may end the job before its tester: that is not taken for a result of the job."""
+    pid_file = tmp_path / "pid"
+    directory = provider(
+        "id: victim\nplugin: shell\non-crash: retry\n"
+        f"command: test -e {pid_file} && exit 0; echo $$ > {pid_file}.new; mv {pid_file}.new {pid_file}; sleep 60\n"
+    )
+    process = plainbox.start("run", "--no-input", "--provider", directory, "victim")
+    wait_for(pid_file)
+    os.killpg(int(pid_file.read_text()), signal.SIGTERM)
+    time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 143
+    plainbox.run("resume", "--no-input")
+    assert [item["outcome"] for item in plainbox.jobs()["org.example::victim"]["attempts"]] == ["crash", "pass"]

@@ -14,10 +14,10 @@ from plainbox.cli.arguments import add_providers, add_session, find_session, loa
 from plainbox.cli.output import say
 from plainbox.cli.reports import check_formats
 from plainbox.cli.running import EXIT_STOPPED, add_running, carry_through
+from plainbox.cli.stored import stored_metadata
 from plainbox.errors import SessionError, UsageError
 from plainbox.runner import Selection, SessionRun
 from plainbox.runner.phases import APP_ID
-from plainbox.session.metadata import SessionMetaData
 from plainbox.session.storage import SessionStorage, SessionStorageRepository
 
 
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def go_on(storage: SessionStorage, arguments: argparse.Namespace) -> int:
     """Resume one stored session and return the exit code."""
-    metadata = _metadata(storage)
+    metadata = stored_metadata(storage)
     if not metadata.flags & {"incomplete", "setting_up"}:
         raise UsageError(f"session {storage.id} is complete", hint=f"plainbox export {storage.id} makes reports of it")
     named = list(dict.fromkeys([*arguments.providers, *map(Path, Selection.from_blob(metadata.app_blob).providers)]))
@@ -57,15 +57,10 @@ def newest_incomplete() -> SessionStorage | None:
     """Return the youngest session that can be gone on with; sessions that cannot be read do not count here."""
     for storage in SessionStorageRepository().get_storage_list():
         try:
-            metadata = _metadata(storage)
+            metadata = stored_metadata(storage)
         except (SessionError, OSError):
             continue
         if metadata.app_id == APP_ID and metadata.flags & {"incomplete", "setting_up"}:
             return storage
     return None
 
-
-def _metadata(storage: SessionStorage) -> SessionMetaData:
-    metadata = SessionMetaData()
-    metadata.update_from_dict(storage.peek_metadata()["meta"])
-    return metadata

@@ -14,6 +14,7 @@ from plainbox.session.outcome import OUTCOME_METADATA_MAP, failed
 __all__ = ["exit_code_of", "print_summary"]
 
 _MOST_SHOWN = 20
+_TAIL_BYTES = 2000
 
 
 def exit_code_of(states: Iterable[JobState]) -> int:
@@ -39,8 +40,9 @@ def print_summary(states: list[JobState], took_s: float) -> None:
 
 def _last_line(state: JobState) -> str:
     """Return the last line that the job has printed: most say there what is wrong."""
-    try:
-        lines = state.result.tail_text(2000).strip().splitlines()
-    except OSError:
-        return ""
+    from plainbox.exporters.logtext import LogText
+
+    pieces = list(LogText(state.result, _TAIL_BYTES, keep="tail"))
+    printed = "".join(piece.text for piece in pieces if piece.stream != "note").strip()
+    lines = (printed or "".join(piece.text for piece in pieces).strip()).splitlines()
     return clean(lines[-1].strip()[:160]) if lines else ""

@@ -65,23 +65,22 @@ class Runs:
 
     def reopen(self, catalogue: Catalogue, run: SessionRun, **options: bool) -> SessionRun:
         """Give up a run the way a tester does that is killed, and open its session again."""
-        abandon(run)
+        self.abandon(run)
         self.made.append(SessionRun.reopen(catalogue, SessionStorage(run.manager.storage.location), **options))
         return self.made[-1]
+
+    def abandon(self, run: SessionRun) -> None:
+        """Let go of the storage without writing anything, as the end of the process does."""
+        storage = run.manager.storage
+        if storage._writer is not None:
+            storage._writer.abandon()
+            storage._writer = None
+        storage._lock.release()
+        storage._closed = "abandoned"
 
     def close(self) -> None:
         for run in self.made:
             run.close()
-
-
-def abandon(run: SessionRun) -> None:
-    """Let go of the storage without writing anything, as the end of the process does."""
-    storage = run.manager.storage
-    if storage._writer is not None:
-        storage._writer.abandon()
-        storage._writer = None
-    storage._lock.release()
-    storage._closed = "abandoned"
 
 
 @pytest.fixture
@@ -93,10 +92,7 @@ def runs(tmp_path: Path) -> Iterator[Runs]:
 
 def outcomes(run: SessionRun) -> dict[str, str | None]:
     """The outcome of each job of a run, by its partial id."""
-    return {
-        job.id.partition("::")[2]: run.state.job_state_map[job.id].result.outcome
-        for job in run.jobs
-    }
+    return {job.id.partition("::")[2]: run.state.job_state_map[job.id].result.outcome for job in run.jobs}
 
 
 @pytest.fixture(name="outcomes")

@@ -64,7 +64,9 @@ def job(**fields: str) -> JobDefinition:
         pytest.param({"plugin": "user-interact-verify"}, {}, "undecided", "person", id="interactive"),
         pytest.param({"plugin": "user-verify", "flags": "noreturn"}, {}, "undecided", "person", id="verify-noreturn"),
         # 6: a job that does not return, and the machine was started anew
-        pytest.param({"flags": "noreturn"}, {"boot_id": "second"}, "pass", "boot first before, second now", id="reboot"),
+        pytest.param(
+            {"flags": "noreturn"}, {"boot_id": "second"}, "pass", "boot first before, second now", id="reboot"
+        ),
         pytest.param(
             {"flags": "noreturn expect-reboot"}, {"boot_id": "second"}, "pass", "started anew", id="expected-reboot"
         ),

@@ -138,7 +138,7 @@ def test_processes_of_other_sessions(leave: Leftovers, tmp_path: Path) -> None:
     older = leave("sleep 300", share)
     stat = read_stat(older)
     assert stat is not None
-    attempt = RunningAttempt(process_group=None, start_ticks=stat.start_ticks + 1, boot_id=boot_id())
+    attempt = RunningAttempt(process_group=None, start_ticks=stat.start_ticks + 1000, boot_id=boot_id())
     end_leftovers("a", attempt, share)
     assert not is_over(other)
     assert not is_over(older)

@@ -264,6 +264,7 @@ def test_stopping_at_once(runs, catalogue, outcomes) -> None:
 def test_storage_without_space(runs, catalogue, outcomes, monkeypatch: pytest.MonkeyPatch) -> None:
     """When a result cannot be stored nobody is told of it and nothing else is started."""
     run = runs.start(catalogue(units(("a", ""), ("b", "")) + PLAN), plan="plan")
+    run.runner._space_wait_s = 0.0
     told = Told(run)
     plain = run.manager.storage.save_checkpoint
 

@@ -28,6 +28,7 @@ from plainbox.session.iolog import (
     seal_log,
     verify,
 )
+from plainbox.session.iolog_reader import encode_frame
 
 MS = 1_000_000
 
@@ -404,7 +405,143 @@ def test_a_log_of_an_attempt_that_never_started_can_be_discarded(session: Path) 
     assert os.listdir(session / "io-logs") == []
 
 
+def test_a_log_that_cannot_be_made_leaves_no_file(session: Path) -> None:
+    """What was begun of it is taken back."""
+    for call in ("pwrite", "fsync"):
+        ops = RecordingOps()
+        ops.fail(call, errno.ENOSPC)
+        with pytest.raises(StorageFullError):
+            writer(session, files=ops)
+        assert os.listdir(session / "io-logs") == []
+        assert ops.names("close")
+
+
+def test_a_machine_without_threads_does_not_end_the_job(session: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When no thread can be started, writing and closing go on without one."""
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    log = IOLogWriter(session, "a", 1, files=RecordingOps())
+    log.write("stdout", b"one ")
+    log.write("stdout", b"two")
+    reference = log.close()
+    assert joined(read_frames(session / reference["path"]), "stdout") == b"one two"
+    verify(session / reference["path"], reference)
+
+
+def test_an_incomplete_log_is_durable_too(session: Path) -> None:
+    """What a log without space has is synced before its reference exists."""
+    ops = RecordingOps()
+    log = writer(session, files=ops)
+    log.write("stdout", b"kept")
+    ops.fail("pwritev", errno.ENOSPC)
+    log.write("stdout", b"x" * 100_000)
+    ops.forget()
+    assert log.close()["incomplete"] is True
+    calls = [name for name, _ in ops.names("pwrite", "fdatasync")]
+    assert calls[-1] == "fdatasync"
+
+
+def test_the_log_goes_on_when_there_is_space_again(session: Path) -> None:
+    """A second after a failed write the next one is tried; a note tells how much is missing in between."""
+    clock = Clock()
+    ops = RecordingOps()
+    log = writer(session, files=ops, clock_ns=clock)
+    log.write("stdout", b"before ")
+    ops.fail("pwritev", errno.ENOSPC)
+    log.write("stdout", b"x" * 100_000)
+    clock.move(500)
+    attempts = len(ops.names("pwritev"))
+    log.write("stderr", b"y" * 11)
+    log.note("nobody hears this")
+    assert len(ops.names("pwritev")) == attempts
+    clock.move(500)
+    log.write("stdout", b"z" * 7)
+    assert len(ops.names("pwritev")) == attempts + 1
+    ops.heal()
+    clock.move(1000)
+    log.write("stdout", b"after")
+    reference = log.close()
+    assert text_of(session, reference) == [
+        ("stdout", b"before "),
+        ("note", b"100018 bytes lost: no space left"),
+        ("stdout", b"after"),
+    ]
+    assert reference["incomplete"] is True
+    assert (reference["out"], reference["err"]) == (12, 0)
+    verify(session / reference["path"], reference)
+
+
+def test_space_that_comes_back_at_the_end_is_used_for_the_note(session: Path) -> None:
+    """A log that is closed within the pause still says what it lacks, and how much went over its limit."""
+    ops = RecordingOps()
+    log = writer(session, files=ops, max_log_bytes=70_000, clock_ns=Clock())
+    ops.fail("pwritev", errno.EDQUOT)
+    log.write("stdout", b"x" * 100_000)
+    ops.heal()
+    reference = log.close()
+    assert text_of(session, reference) == [
+        ("note", b"70000 bytes lost: no space left"),
+        ("note", b"30000 bytes of output were not kept"),
+    ]
+    assert (reference["incomplete"], reference["truncated"]) == (True, True)
+    verify(session / reference["path"], reference)
+
+
+def test_nothing_is_written_to_a_medium_that_has_failed(session: Path) -> None:
+    """Other errors than missing space are for good."""
+    clock = Clock()
+    ops = RecordingOps()
+    log = writer(session, files=ops, clock_ns=clock)
+    ops.fail("pwritev", errno.EIO)
+    log.write("stdout", b"x")
+    ops.heal()
+    clock.move(60_000)
+    log.write("stdout", b"y")
+    log.tick()
+    reference = log.close()
+    assert text_of(session, reference) == []
+    assert reference["incomplete"] is True
+    verify(session / reference["path"], reference)
+
+
 # Damage
+
+
+@pytest.mark.timeout(20)
+def test_what_stands_in_the_place_of_a_log_is_damage(session: Path) -> None:
+    """A FIFO makes no reader wait; a directory and a link are refused like it."""
+    reference = writer(session).close()
+    path = session / reference["path"]
+    path.rename(session / "io-logs" / "real")
+    for make in (lambda: os.mkfifo(path), path.mkdir, lambda: path.symlink_to("real")):
+        make()
+        for read in (
+            lambda: list(read_frames(path)),
+            lambda: verify(path, reference),
+            lambda: seal_log(session, reference["path"]),
+        ):
+            with pytest.raises(CorruptedSessionError, match="not a regular file"):
+                read()
+        path.rmdir() if path.is_dir() else path.unlink()
+
+
+def test_a_trailer_that_is_no_object_is_damage(session: Path) -> None:
+    """A good checksum over nonsense is refused as damage, by readers and by whoever seals."""
+    log = writer(session)
+    relative, path = log.path, session / log.path
+    del log
+    for body in (b"[]", b"1", b"{"):
+        data = path.read_bytes()
+        with path.open("ab") as file:
+            file.write(encode_frame(b"t", 0, body) + body + b"\n")
+        with pytest.raises(CorruptedSessionError, match="makes no sense"):
+            list(read_frames(path))
+        with pytest.raises(CorruptedSessionError, match="makes no sense"):
+            seal_log(session, relative)
+        path.write_bytes(data)
 
 
 def sample(session: Path) -> tuple[Path, LogReference, list[Frame]]:

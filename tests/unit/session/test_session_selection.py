@@ -194,6 +194,8 @@ def test_units_of_a_plan() -> None:
         templates,
     )
     assert [unit.partial_id for unit in chosen] == ["other", "disk/b", "disk/b-extra", "maker", "left-x"]
+    bootstrapped = plan("p", include="net\nother", mandatory_include="disk/a", bootstrap_include="disk/a net")
+    assert [unit.partial_id for unit in select_units(flat(bootstrapped), JOBS, templates)] == ["other"]
 
 
 # -- overrides

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Clears what killed testers have left in the directory for temporary files: working directories and links of jobs.
+
+The name of such a directory says which process made it. Nobody misses it when that process is gone, but a job of it may
+still run: what is young is left alone, and the next run but one finds it again.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tempfile
+import time
+from pathlib import Path
+
+from plainbox.tasks.identity import owner_of_name
+from plainbox.tasks.workplace import has_mounts
+
+__all__ = ["clear_dead_directories"]
+
+_PREFIXES = ("plainbox-job-", "plainbox-nest-")
+_MIN_AGE_S = 3600.0
+
+
+def clear_dead_directories(*, min_age_s: float = _MIN_AGE_S) -> None:
+    """Remove the directories of this user whose makers are gone and that nothing was put into for ``min_age_s``."""
+    top = tempfile.gettempdir()
+    with os.scandir(top) as entries:
+        for entry in entries:
+            if entry.name.startswith(_PREFIXES) and _is_dead(entry, min_age_s):
+                shutil.rmtree(entry.path, ignore_errors=True)
+
+
+def _is_dead(entry: os.DirEntry[str], min_age_s: float) -> bool:
+    try:
+        status = entry.stat(follow_symlinks=False)
+    except OSError:
+        return False
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+        return False
+    if time.time() - status.st_mtime < min_age_s or has_mounts(Path(entry.path)):
+        return False
+    owner = owner_of_name(entry.name)
+    return owner is not None and not owner.alive
