@@ -100,8 +100,11 @@ class JsonExporter(Exporter):
             log = LogText(record.result, self.max_log_bytes)
             out.text_member("io_log", (piece.text for piece in log))
             problem = log.problem
-        if log.truncated:
+        lack = record.log_note
+        if log.truncated or lack:
             out.member("io_log_truncated", True)
+        if lack and problem is None:
+            problem = lack
         if problem is not None:
             notes.append(f"{record.id}: {problem}")
 

@@ -126,8 +126,11 @@ def _properties(category: Category, report: Report) -> Mapping[str, str]:
 
 def _remarks(record: JobRecord) -> str:
     """Return what a reader of a case wants to know beside its log: comments, and how it went at earlier attempts."""
-    told = record.outcome != "pass" and _message(record) == record.comments
+    message = "" if record.outcome == "pass" else _message(record)
+    told = bool(message) and message.startswith(record.comments)
     remarks = [record.name, record.comments] if record.comments and not told else []
+    if record.log_note and record.log_note not in message:
+        remarks.append(record.log_note)
     if len(record.history) > 1:
         remarks += [f"attempt {number}: {result.metadata.label}" for number, result in enumerate(record.history, 1)]
     return "\n".join(remarks)

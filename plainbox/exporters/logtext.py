@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import codecs
 import collections
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from plainbox.errors import BrokenReferenceToExternalFile, CorruptedSessionError, PlainboxError
@@ -17,7 +17,7 @@ from plainbox.exporters.characters import encodable, without_controls
 from plainbox.session.result import JobResult
 from plainbox.session.textual import without_escapes
 
-__all__ = ["LogText", "Piece", "document_problem"]
+__all__ = ["LogText", "Piece", "document_problem", "log_note"]
 
 _PIECE_CHARS = 16 * 1024
 _CHUNK_BYTES = 16 * 1024
@@ -44,7 +44,8 @@ class LogText:
 
     Of a longer log the report has the beginning and the end, or with ``keep='tail'`` the end alone, and between them a
     note of what was left out. ``streams`` are those that are wanted. With ``verbatim`` the text is what the job wrote;
-    otherwise control characters and terminal sequences are removed. After the iteration ``truncated`` and ``problem``
+    otherwise control characters and terminal sequences are removed, and a log that is known to lack something ends in a
+    note that says so. After the iteration ``truncated`` and ``problem``
     tell how it went. A log can be iterated over several times: it is read each time.
     """
 
@@ -76,7 +77,10 @@ class LogText:
 
     def _chunks(self) -> Iterator[Piece | tuple[str, bytes]]:
         """Yield (stream, bytes) of the streams that are wanted, and in place of an error a note."""
+        lack = "" if self._verbatim else log_note(self._result)
         if _is_empty(self._result):
+            if lack:
+                yield Piece("note", f"[{lack}]")
             return
         # Small records of one stream are joined first: what follows costs by the piece.
         stream = ""
@@ -100,6 +104,8 @@ class LogText:
             yield stream, b"".join(begun)
         if self.problem is not None:
             yield Piece("note", f"[the log cannot be read from here on: {self.problem}]")
+        elif lack:
+            yield Piece("note", f"[{lack}]")
 
     def _bounded(self, chunks: Iterable[Piece | tuple[str, bytes]]) -> Iterator[Piece | _Cut | tuple[str, bytes]]:
         head = self._head_bytes
@@ -215,6 +221,9 @@ def _joined(pieces: Iterable[Piece]) -> Iterator[Piece]:
 
 def document_problem(result: JobResult) -> str | None:
     """Return why standard output is not a document in UTF-8, or ``None`` when it is one."""
+    lack = log_note(result)
+    if lack:
+        return lack
     decoder = _decoder("strict")
     try:
         for data in result.iter_output("stdout"):
@@ -225,6 +234,16 @@ def document_problem(result: JobResult) -> str | None:
     except Exception as error:  # noqa: BLE001 - one bad log must not cost the report
         return _problem(error)
     return None
+
+
+def log_note(result: JobResult) -> str:
+    """Return what the log of an attempt lacks, as its writer has recorded it; empty when it has everything."""
+    log = result.get("log")
+    if not isinstance(log, Mapping):
+        return ""
+    if log.get("incomplete"):
+        return "a part of the output is lost"
+    return "the output is longer than what was kept of it" if log.get("truncated") else ""
 
 
 def _bracketed(note: bytes) -> bytes:

@@ -15,6 +15,7 @@ import attrs
 
 from plainbox.exporters.characters import one_line, readable
 from plainbox.exporters.interrupted import InterruptedResult
+from plainbox.exporters.logtext import log_note
 from plainbox.session.outcome import OutcomeMetadata, failed
 from plainbox.session.result import JobResult
 
@@ -96,8 +97,17 @@ class JobRecord:
         return tuple(_reasons(self.result.skip_reason))
 
     @property
+    def log_note(self) -> str:
+        """What the log of the job lacks; empty when it has everything."""
+        return log_note(self.result)
+
+    @property
     def explanation(self) -> str:
-        """Why the job did not simply pass, in one line; empty when there is nothing to say."""
+        """Why the job did not simply pass, and what its log lacks, in one line; empty when there is nothing to say."""
+        return "; ".join(filter(None, (self._reason, self.log_note)))
+
+    @property
+    def _reason(self) -> str:
         if self.outcome == "pass":
             return ""
         if self.comments:

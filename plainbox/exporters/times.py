@@ -8,7 +8,7 @@ import time
 __all__ = ["instant"]
 
 #: Beyond these, seconds since the epoch have no year of four digits.
-_FIRST_S = -62_135_596_800
+_FIRST_S = -30_610_224_000
 _LAST_S = 253_402_300_799
 
 

@@ -123,7 +123,7 @@ class XlsxExporter(Exporter):
         _write(sheet, row, 3, record.certification_status)
         if result.execution_duration is not None:
             sheet.write_number(row, 4, result.execution_duration, styles.seconds)
-        _write(sheet, row, 5, record.comments or record.explanation)
+        _write(sheet, row, 5, "\n".join(filter(None, (record.comments, record.log_note))) or record.explanation)
         _write(sheet, row, 6, ", ".join(item.metadata.label for item in record.history))
         _write(sheet, row, 7, str(LogText(result, self._cell_log_bytes, keep="tail")))
         _write(sheet, row, 8, record.id)
@@ -197,6 +197,12 @@ def _write_summary(sheet: Worksheet, report: Report, styles: _Styles) -> None:
             _write(sheet, row, 0, OUTCOME_METADATA_MAP[outcome].label, styles.outcome(outcome))
             sheet.write_number(row, 1, count)
         row += 1
+    for record in report.supporting:
+        # Those that collect have no row of their own elsewhere.
+        if record.log_note:
+            row += 1
+            _write(sheet, row, 0, record.id)
+            _write(sheet, row, 1, record.log_note)
 
 
 def _write_descriptions(sheet: Worksheet, report: Report, styles: _Styles) -> None:

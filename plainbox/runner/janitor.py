@@ -24,12 +24,17 @@ _MIN_AGE_S = 3600.0
 
 
 def clear_dead_directories(*, min_age_s: float = _MIN_AGE_S) -> None:
-    """Remove the directories of this user whose makers are gone and that nothing was put into for ``min_age_s``."""
-    top = tempfile.gettempdir()
-    with os.scandir(top) as entries:
-        for entry in entries:
-            if entry.name.startswith(_PREFIXES) and _is_dead(entry, min_age_s):
-                shutil.rmtree(entry.path, ignore_errors=True)
+    """Remove the directories of this user whose makers are gone and that nothing was put into for ``min_age_s``.
+
+    What cannot be looked at or removed is left: tidying up is no reason for a run to fail.
+    """
+    try:
+        entries = [entry for entry in os.scandir(tempfile.gettempdir()) if entry.name.startswith(_PREFIXES)]
+    except OSError:
+        return
+    for entry in entries:
+        if _is_dead(entry, min_age_s):
+            shutil.rmtree(entry.path, ignore_errors=True)
 
 
 def _is_dead(entry: os.DirEntry[str], min_age_s: float) -> bool:

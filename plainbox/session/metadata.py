@@ -13,14 +13,32 @@ from typing import Any
 
 import attrs
 
-from plainbox.session.fields import Validator, typed
-from plainbox.session.result import JsonValue
+from plainbox.errors import CorruptedSessionError
+from plainbox.session.fields import Validator, typed, typed_sequence
+from plainbox.session.result import JsonValue, is_moment
 
 __all__ = ["RunningAttempt", "SessionMetaData"]
 
 
 def _typed_or_none(*types: type) -> Validator:
     return typed(*types, type(None))
+
+
+def _moment_or_none(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    _typed_or_none(int, float)(instance, attribute, value)
+    if value is not None and not is_moment(value):
+        raise ValueError(f"{type(instance).__name__}.{attribute.name} is no time that a clock shows: {value!r}")
+
+
+def _counted(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if value < 1:
+        raise ValueError(f"{type(instance).__name__}.{attribute.name} is counted from 1, not {value!r}")
+
+
+def _attempts_by_id(instance: object, attribute: attrs.Attribute[Any], value: dict[Any, Any]) -> None:
+    for job_id, attempt in value.items():
+        if not isinstance(job_id, str) or not isinstance(attempt, RunningAttempt):
+            raise TypeError(f"{type(instance).__name__}.{attribute.name} must map str to RunningAttempt")
 
 
 def _words(value: Iterable[str] | None) -> set[str]:
@@ -35,15 +53,16 @@ class RunningAttempt:
     """An attempt that has been started and has no result.
 
     ``start_time`` is wall-clock seconds; process group and start ticks (field 22 of ``/proc/PID/stat``) identify the
-    processes that it may have left behind; ``log`` is the path of its log below the session directory.
+    processes that it may have left behind; ``log`` is the path of its log below the session directory. A wrong type
+    raises :class:`TypeError`, an impossible number :class:`ValueError`.
     """
 
-    attempt: int = 1
-    start_time: float | None = None
-    boot_id: str | None = None
-    process_group: int | None = None
-    start_ticks: int | None = None
-    log: str | None = None
+    attempt: int = attrs.field(default=1, validator=[typed(int), _counted])
+    start_time: float | None = attrs.field(default=None, validator=_moment_or_none)
+    boot_id: str | None = attrs.field(default=None, validator=_typed_or_none(str))
+    process_group: int | None = attrs.field(default=None, validator=_typed_or_none(int))
+    start_ticks: int | None = attrs.field(default=None, validator=_typed_or_none(int))
+    log: str | None = attrs.field(default=None, validator=_typed_or_none(str))
 
     def as_dict(self) -> dict[str, JsonValue]:
         """Return what is known as plain JSON values."""
@@ -55,9 +74,12 @@ class RunningAttempt:
         return cls(**{field.name: data[field.name] for field in attrs.fields(cls) if field.name in data})
 
 
+_STRINGS = [typed(list), typed_sequence(str)]
+
+
 @attrs.define(slots=False)
 class SessionMetaData:
-    """A wrong type raises :class:`TypeError` and leaves the old value.
+    """A wrong type, also of an item, raises :class:`TypeError` and leaves the old value.
 
     Known ``flags``: ``incomplete``, ``submitted``, ``bootstrapping``, ``setting_up``, ``testplanless``, ``stuck``
     and the features ``strict_template_expansion`` and ``systemd_based_job_runner``. ``app_id`` and ``app_blob``
@@ -69,14 +91,14 @@ class SessionMetaData:
     app_blob: bytes | None = attrs.field(default=b"", validator=_typed_or_none(bytes))
     app_id: str | None = attrs.field(default=None, validator=_typed_or_none(str))
     custom_joblist: bool = attrs.field(default=False, validator=typed(bool))
-    rejected_jobs: list[str] = attrs.field(factory=list, validator=typed(list))
-    remaining_todo_jobs: list[str] = attrs.field(factory=list, validator=typed(list))
-    last_job_start_time: float | None = attrs.field(default=None, validator=_typed_or_none(int, float))
-    test_plan_ids: list[str] = attrs.field(factory=list, validator=typed(list))
+    rejected_jobs: list[str] = attrs.field(factory=list, validator=_STRINGS)
+    remaining_todo_jobs: list[str] = attrs.field(factory=list, validator=_STRINGS)
+    last_job_start_time: float | None = attrs.field(default=None, validator=_moment_or_none)
+    test_plan_ids: list[str] = attrs.field(factory=list, validator=_STRINGS)
     resume_count: int = attrs.field(default=0, validator=typed(int))
     boot_id: str | None = attrs.field(default=None, validator=_typed_or_none(str))
     tz_offset: int | None = attrs.field(default=None, validator=_typed_or_none(int))
-    running: dict[str, RunningAttempt] = attrs.field(factory=dict, validator=typed(dict))
+    running: dict[str, RunningAttempt] = attrs.field(factory=dict, validator=[typed(dict), _attempts_by_id])
 
     # -- flags that have a name of their own
 
@@ -129,6 +151,18 @@ class SessionMetaData:
 
     # -- stored form
 
+    @classmethod
+    def of_stored(cls, data: Mapping[str, Any]) -> SessionMetaData:
+        """Return what a stored session says; values of a wrong form raise :class:`CorruptedSessionError`."""
+        metadata = cls()
+        try:
+            metadata.update_from_dict(data)
+        except (TypeError, ValueError) as error:
+            raise CorruptedSessionError(
+                f"the metadata of the session makes no sense: {error}", kind="invalid"
+            ) from None
+        return metadata
+
     def as_dict(self) -> dict[str, JsonValue]:
         """Return what is stored: plain JSON values, a copy that later changes do not reach."""
         data: dict[str, JsonValue] = {}
@@ -154,7 +188,7 @@ def _restored(name: str, value: Any) -> Any:
     if name == "app_blob" and value is not None:
         return base64.b64decode(value, validate=True)
     if name == "running":
-        return {job_id: RunningAttempt.from_dict(attempt) for job_id, attempt in _mapping(value).items()}
+        return {job_id: RunningAttempt.from_dict(_mapping(attempt)) for job_id, attempt in _mapping(value).items()}
     return list(value) if isinstance(value, list) else value
 
 

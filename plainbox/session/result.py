@@ -35,6 +35,8 @@ __all__ = [
     "MemoryJobResult",
     "Outcome",
     "OutcomeMetadata",
+    "is_moment",
+    "log_is_partial",
     "restore_result",
 ]
 
@@ -75,7 +77,8 @@ class JobResult:
     Keys: ``outcome`` (one of :class:`Outcome`), ``execution_duration`` and ``start_time`` (seconds), ``comments``,
     ``return_code`` (negative: ended by that signal), ``skip_reason``, ``attempt`` (counted from 1), ``boot_id``,
     ``origin`` (``run``, ``resume``, ``operator`` or ``salvage``), and the log of the respective kind. An unknown
-    outcome or a number that is not finite is a :class:`ValueError`, a value of a wrong type a :class:`TypeError`.
+    outcome, a number that is not finite or a start time that no calendar has is a :class:`ValueError`, a value of a
+    wrong type a :class:`TypeError`.
     """
 
     __slots__ = ("_data",)
@@ -336,11 +339,28 @@ def restore_result(data: Mapping[str, Any], session_dir: str | os.PathLike[str] 
     return MemoryJobResult(data)
 
 
+def log_is_partial(result: JobResult) -> bool:
+    """Tell whether the log of a result lacks output: it was over its limit, or there was no space for all of it."""
+    log = result.get("log")
+    return isinstance(log, Mapping) and any(log.get(flag) for flag in ("incomplete", "truncated"))
+
+
+#: The years 1 to 9999 without their first and last day, so that no time zone leads out of them.
+_FIRST_MOMENT_S, _LAST_MOMENT_S = -62_135_510_400, 253_402_214_400
+
+
+def is_moment(seconds: float) -> bool:
+    """Tell whether a calendar can show so many seconds since the epoch."""
+    return _FIRST_MOMENT_S <= seconds <= _LAST_MOMENT_S
+
+
 def _check(key: str, value: Any, wanted: type | tuple[type, ...]) -> None:
     if not isinstance(value, wanted) or isinstance(value, bool):
         raise TypeError(f"the {key!r} of a result cannot be {value!r}")
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"the {key!r} of a result cannot be {value!r}")
+    if key == "start_time" and not is_moment(value):
+        raise ValueError(f"no clock shows the {key!r} {value!r}")
     if key == "outcome" and value not in OUTCOME_METADATA_MAP:
         raise ValueError(f"unknown outcome: {value!r}")
     if key == "attempt" and isinstance(value, int) and value < 1:

@@ -3,7 +3,8 @@
 
 Facts are read, never guessed: every stored result is replayed through the state, oldest first, so that resources and the
 jobs made from them come back the way they came. Jobs that are not what they were, or not there at all, are reported all
-together.
+together. A resource job whose output is lost is run again: what was made from it comes back then, and what has a
+result keeps it.
 """
 
 from __future__ import annotations
@@ -21,12 +22,14 @@ from plainbox.errors import (
     IncompatibleSessionError,
     SessionResumeError,
 )
+from plainbox.session.jobs import JobState
 from plainbox.session.metadata import SessionMetaData
+from plainbox.session.outcome import Outcome
 from plainbox.session.result import DiskJobResult, JobResult, restore_result
 from plainbox.session.state import SessionState
 from plainbox.session.suspend import differing_field, is_same_checksum, job_of_definition, provider_of_definition
 from plainbox.session.tree import check_change
-from plainbox.units import Unit
+from plainbox.units import JobDefinition, Unit
 
 __all__ = ["STALE", "EarlyCallback", "ResumeFlag", "SessionPeekHelper", "SessionResumeHelper"]
 
@@ -71,7 +74,7 @@ class SessionResumeHelper:
         self._units = job_list
         self._flags = set(flags or ())
         self._location = location
-        #: Whether the state that was made is not the one that was stored: something was overlooked on request.
+        #: Whether the state that was made is not the one that was stored: something was overlooked on request or lost.
         self.differs = False
         for flag in sorted(self._flags - _KNOWN_FLAGS):
             _log.warning("The resume flag %r is not known", flag)
@@ -79,12 +82,13 @@ class SessionResumeHelper:
             self._flags |= {ResumeFlag.IGNORE_JOB_CHECKSUMS, ResumeFlag.ALLOW_MISSING_JOBS}
 
     def resume(self, data: bytes, early_cb: EarlyCallback | None = None) -> SessionState:
-        """Return the state that the bytes describe.
+        """Return the state that the bytes describe; :attr:`differs` tells whether it is exactly that.
 
         ``early_cb`` sees the bare state before anything is restored and may return another one to be filled. Raises
         :class:`CorruptedSessionError` for what cannot be, :class:`IncompatibleSessionError` for what another version
         wrote, :class:`IncompatibleJobError` for jobs that have changed or are missing, and
-        :class:`BrokenReferenceToExternalFile` for logs that are gone, when asked to check or when they are needed.
+        :class:`BrokenReferenceToExternalFile` for logs that are gone when asked to check. A resource job whose output
+        cannot be read has a further result, a crash with the key ``retry``: its run is to be repeated.
         """
         document = _parse(data)
         metadata = _metadata(document)
@@ -123,6 +127,10 @@ class _Restoring:
         self._lists: tuple[list[str], list[str]] = document.get("must", []), document.get("want", [])
         self._histories = self._restored_results(document.get("res", []))
         self._changed: list[str] = []
+        #: Resource jobs that have lost output, those of them that are run again for it, and jobs to be made again.
+        self._lossy: set[str] = set()
+        self._run_again: list[str] = []
+        self._forgotten: set[str] = set()
 
     def all_jobs(self) -> None:
         """Restore everything that is stored about jobs."""
@@ -135,12 +143,19 @@ class _Restoring:
         read_only = ResumeFlag.READ_ONLY in self._flags
         for job_id in missing:
             self._stand_in(job_id)
+        left_out = self._forgotten if read_only else self._forgotten.union(missing)
         must, want = (
-            [self._state.job_state_map[job_id].job for job_id in ids if read_only or job_id not in missing]
-            for ids in self._lists
+            [self._state.job_state_map[job_id].job for job_id in ids if job_id not in left_out] for ids in self._lists
         )
+        want = [
+            self._state.job_state_map[job_id].job for job_id in self._run_again if job_id not in self._lists[1]
+        ] + want
         self._state.update_mandatory_job_list(must)
         self._state.update_desired_job_list(want, include_mandatory=False)
+        if self._forgotten and self._state.dropped:
+            # Who needs what is to be made again cannot be put in order now; the selection will mean it again.
+            want = [job for job in want if job.id not in self._state.dropped]
+            self._state.update_desired_job_list(want, include_mandatory=False)
 
     def _known(self) -> set[str]:
         return set(self._state.job_state_map)
@@ -164,36 +179,84 @@ class _Restoring:
                     self._changed.append(job_id)
                 self._replay(job_id, stale=not same)
             if len(later) == len(waiting):
-                break
+                orphans = self._settle_orphans(later)
+                if not orphans:
+                    break
+                later = [job_id for job_id in later if job_id not in orphans]
             waiting = later
         return waiting
 
+    def _settle_orphans(self, waiting: list[str]) -> set[str]:
+        """Take care of jobs that were made from output that is lost; return them.
+
+        What has come to its end stays with its results, also when no later record makes it again. The others come back
+        when the resource job is run again.
+        """
+        orphans = set()
+        for job_id in waiting:
+            via = self._entries[job_id].get("via")
+            stored = job_of_definition(job_id, self._definitions.get(job_id))
+            if stored is None or (via not in self._lossy and via not in self._forgotten):
+                continue
+            orphans.add(job_id)
+            history = self._histories.get(job_id)
+            if history and not history[-1].get("retry") and stored.plugin != "resource":
+                self._stand_in(job_id)
+            else:
+                self._forgotten.add(job_id)
+        return orphans
+
     def _replay(self, job_id: str, *, stale: bool = False) -> None:
         job_state = self._state.job_state_map[job_id]
+        lost: Exception | None = None
         for result in self._histories.get(job_id, ()):
             if stale:
                 result = restore_result({**result.as_dict(), STALE: True}, self._location)
+            lost = None
             try:
                 self._state.update_job_result(job_state.job, result)
             except (SessionResumeError, OSError) as error:
-                if ResumeFlag.READ_ONLY not in self._flags:
+                if ResumeFlag.READ_ONLY not in self._flags and job_state.job.plugin != "resource":
                     raise
                 _log.warning("What the resource job %s found out cannot be read: %s", job_id, error)
+                lost = error
+                if ResumeFlag.READ_ONLY not in self._flags:
+                    self._lossy.add(job_id)
         entry = self._entries[job_id]
         job_state.attempts = entry.get("attempts", job_state.attempts)
+        if lost is not None and ResumeFlag.READ_ONLY not in self._flags:
+            self._let_run_again(job_state, lost)
         via = self._state.job_state_map.get(entry.get("via", ""))
         if via is not None and job_state.via_job is not None:
             # Of several resource jobs that make the same job, the first one to run made it.
             job_state.via_job = via.job
+
+    def _let_run_again(self, job_state: JobState, reason: Exception) -> None:
+        """Let a resource job whose last output is lost count as not done."""
+        self._run_again.append(job_state.job.id)
+        if not job_state.result.get("retry"):
+            comment = f"its output is lost: {reason}; the job is run again"
+            known = {"outcome": Outcome.CRASH.value, "origin": "resume", "comments": comment, "retry": True}
+            self._state.update_job_result(job_state.job, restore_result(known))
+        job_state.attempts = max(1, job_state.attempts)
+        self._note_difference()
 
     def _stand_in(self, job_id: str) -> None:
         """Put the job that the session has stored in the place of the one that is gone."""
         entry = self._entries.get(job_id, {})
         job = job_of_definition(job_id, self._definitions.get(job_id), entry.get("sum"))
         assert job is not None
-        self._state.add_unit(job)
+        self._state.add_unit(job, via=self._known_maker(job_id))
         if job_id in self._entries:
             self._replay(job_id)
+
+    def _known_maker(self, job_id: str) -> JobDefinition | None:
+        """Return the resource job that a job was made from, or what made that one when it has to be made again."""
+        maker = self._entries.get(job_id, {}).get("via")
+        while maker in self._forgotten:
+            maker = self._entries[maker].get("via")
+        known = self._state.job_state_map.get(maker or "")
+        return known.job if known is not None else None
 
     def _judge(self, missing: list[str]) -> None:
         """Raise :class:`IncompatibleJobError` with all jobs at fault, those left out that may be."""
@@ -209,7 +272,9 @@ class _Restoring:
             )
         if self._changed or missing:
             self._note_difference()
-            _log.warning("Jobs that are not as they were: %s", ", ".join([*self._changed, *missing]))
+            # Whoever only looks is shown what is stored and has not asked what has become of the providers.
+            level = logging.INFO if ResumeFlag.READ_ONLY in self._flags else logging.WARNING
+            _log.log(level, "Jobs that are not as they were: %s", ", ".join([*self._changed, *missing]))
 
     def _about_changed(self, job_id: str) -> str:
         job = self._state.job_state_map[job_id].job
@@ -279,12 +344,7 @@ def _check_entries(entries: Mapping[str, _Json]) -> None:
 
 
 def _metadata(document: _Json) -> SessionMetaData:
-    metadata = SessionMetaData()
-    try:
-        metadata.update_from_dict(document.get("meta", {}))
-    except (TypeError, ValueError) as error:
-        raise CorruptedSessionError(f"the metadata of the session makes no sense: {error}") from None
-    return metadata
+    return SessionMetaData.of_stored(document.get("meta", {}))
 
 
 def _check_log(job_id: str, result: JobResult) -> None:

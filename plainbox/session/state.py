@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Protocol
 
-from plainbox.errors import DependencyDuplicateError, DependencyError, PlainboxError
+from plainbox.errors import DependencyDuplicateError, DependencyError, PlainboxError, SessionError
 from plainbox.events import signal
 from plainbox.session import summary
 from plainbox.session.announcement import Announcement
@@ -23,7 +23,7 @@ from plainbox.session.metadata import SessionMetaData
 from plainbox.session.planner import Planner
 from plainbox.session.readiness import dependents_in, inhibitors_of
 from plainbox.session.resources import ResourceRecord, records_of
-from plainbox.session.result import JobResult, JsonValue
+from plainbox.session.result import JobResult, JsonValue, log_is_partial
 from plainbox.units.job import JobDefinition
 from plainbox.units.template import TemplateUnit
 from plainbox.units.unit import Unit
@@ -31,6 +31,9 @@ from plainbox.units.unit import Unit
 __all__ = ["JobQualifier", "SessionState"]
 
 _log = logging.getLogger(__name__)
+
+#: So much of a checksum tells two definitions apart.
+_STORED_DIGITS = 32
 
 
 class JobQualifier(Protocol):
@@ -58,7 +61,7 @@ class SessionState:
         self.excluded_job_ids: frozenset[str] = frozenset()
         #: The jobs that the last planning has left out, and why.
         self.dropped: Mapping[str, DependencyError] = {}
-        #: What was wrong with units that came in the course of the session; they are not part of it.
+        #: What was wrong with units and records that came in the course of the session; they are not part of it.
         self.problems: list[PlainboxError] = []
         #: Change whenever the units, or the desired and mandatory lists, have changed.
         self.unit_list_version = 0
@@ -215,7 +218,7 @@ class SessionState:
     def _known(self, job: JobDefinition) -> JobDefinition | None:
         """Return the job of the same id, if any; a different one raises :class:`DependencyDuplicateError`."""
         known = self._state_job(job.id)
-        if known is not None and known is not job and known != job:
+        if known is not None and known is not job and known != job and not _stands_for(known, job):
             raise DependencyDuplicateError(job.id, (known.origin, job.origin))
         return known
 
@@ -358,7 +361,12 @@ class SessionState:
         self._refresh_dependents_of(resource_id)
 
     def _publish(self, job: JobDefinition, result: JobResult, announcement: Announcement) -> None:
-        records = records_of(result, job.id)
+        if log_is_partial(result):
+            # Half of an answer is worse than none: what is missing cannot be told from what is not there.
+            records: list[ResourceRecord] = []
+            self._note(SessionError(f"the output of the resource job {job.id!r} is incomplete and does not count"))
+        else:
+            records = records_of(result, job.id)
         self.resource_map[job.id] = records or [{}]
         for template in tuple(self._templates.get(job.id, ())):
             accepted = 0
@@ -423,6 +431,11 @@ class SessionState:
     def category_outcome_map(self) -> dict[str, str]:
         """What each category came to."""
         return summary.category_outcomes(self.job_state_map.values())
+
+
+def _stands_for(known: JobDefinition, job: JobDefinition) -> bool:
+    """Tell whether ``known`` was made from what a session has stored of ``job``: the beginning of its checksum."""
+    return _STORED_DIGITS <= len(known.checksum) < len(job.checksum) and job.checksum.startswith(known.checksum)
 
 
 def _siblings_of(job: JobDefinition) -> Iterator[JobDefinition]:

@@ -43,24 +43,35 @@ def flat_pieces(output: Iterable[tuple[str, bytes]], *, begins_inside: bool = Fa
         yield _CONTROL.sub("", decoder.decode(b"", final=True))
 
 
-def lines(output: Iterable[bytes]) -> Iterator[str]:
+def lines(output: Iterable[bytes], *, limit_chars: int | None = None) -> Iterator[str]:
     """Yield the lines of a stream with their line ends, decoded as UTF-8 with replacement.
 
     Only a line feed ends a line: a job may well print one of the many other characters that Unicode calls a line end.
+    A line of more than ``limit_chars`` characters raises :class:`ValueError` in its place, having been held no longer
+    than a piece of the output beyond that.
     """
     decoder = _decoder("replace")
     begun: list[str] = []
+    begun_chars = 0
     for data in output:
         *ended, rest = decoder.decode(data).split("\n")
         for part in ended:
+            _check_length(begun_chars + len(part), limit_chars)
             yield "".join([*begun, part, "\n"])
-            begun = []
+            begun, begun_chars = [], 0
         if rest:
             begun.append(rest)
+            begun_chars += len(rest)
+            _check_length(begun_chars, limit_chars)
     begun.append(decoder.decode(b"", final=True))
     last = "".join(begun)
     if last:
         yield last
+
+
+def _check_length(chars: int, limit_chars: int | None) -> None:
+    if limit_chars is not None and chars > limit_chars:
+        raise ValueError(f"a line of more than {limit_chars} characters")
 
 
 def _from_start_of_character(data: bytes) -> bytes:

@@ -277,3 +277,43 @@ def test_report_of_a_session_whose_plan_asks_for_more_now(plainbox, provider) ->
     before = plainbox.run("export", "-f", "text").stdout
     provider(OVERRIDES.replace("mandatory_include: ", "mandatory_include: not-asked\n "))
     assert plainbox.run("export", "-f", "text").stdout == before
+
+
+TROUBLE = """
+id: without-log
+plugin: shell
+command:
+ echo "it is broken"
+ rm -f "$PLAINBOX_SESSION_SHARE"/../io-logs/*
+ exit 1
+
+id: ends-a-directory
+plugin: shell
+command: rm -r "$REPORTS"
+"""
+
+
+def test_job_that_removes_its_log_costs_no_report(plainbox, provider) -> None:
+    """The reports are written and the summary is shown; they say that the log is gone."""
+    reports = {name: plainbox.home / f"report.{name}" for name in ("json", "html", "junit", "xlsx", "text")}
+    wanted = [word for name, path in reports.items() for word in ("-o", f"{name}:{path}")]
+    done = plainbox.run("run", "--provider", provider(TROUBLE), *wanted, "org.example::without-log", code=1)
+    assert all(path.stat().st_size for path in reports.values())
+    assert "the log is gone" in done.stderr
+    assert "the log is gone" in reports["html"].read_text()
+
+
+def test_one_report_that_cannot_be_written(plainbox, provider) -> None:
+    """The others are written, the message names the format, and the exit code tells; the summary comes first."""
+    folder = plainbox.home / "reports"
+    folder.mkdir()
+    kept = plainbox.home / "report.json"
+    done = plainbox.run(
+        *("run", "--provider", provider(TROUBLE), "-o", f"xlsx:{folder / 'report.xlsx'}", "-o", f"json:{kept}"),
+        "org.example::ends-a-directory",
+        code=4,
+        REPORTS=str(folder),
+    )
+    assert json.loads(kept.read_text())["results"]
+    places = [done.stderr.index(text) for text in ("jobs in ", "no xlsx report", f"Report: {kept}", "Session: ")]
+    assert places == sorted(places)

@@ -25,6 +25,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_session(parser, "the newest that is not complete")
     add_providers(parser)
     add_running(parser)
+    parser.add_argument(
+        "--insist", action="store_true", help="try once more, also when the session was given up as stuck"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -35,19 +38,20 @@ def run(arguments: argparse.Namespace) -> int:
         if newest is None:
             raise UsageError("there is no session to go on with", hint="plainbox session list shows all sessions")
         storage = newest
-    return go_on(storage, arguments)
+    return go_on(storage, arguments, insist=arguments.insist)
 
 
-def go_on(storage: SessionStorage, arguments: argparse.Namespace) -> int:
-    """Resume one stored session and return the exit code."""
+def go_on(storage: SessionStorage, arguments: argparse.Namespace, *, insist: bool = False) -> int:
+    """Resume one stored session and return the exit code; with ``insist`` also one that was given up as stuck."""
     metadata = stored_metadata(storage)
     if not metadata.flags & {"incomplete", "setting_up"}:
         raise UsageError(f"session {storage.id} is complete", hint=f"plainbox export {storage.id} makes reports of it")
     named = list(dict.fromkeys([*arguments.providers, *map(Path, Selection.from_blob(metadata.app_blob).providers)]))
     catalogue = load_catalogue(named)
-    with SessionRun.reopen(catalogue, storage, timeout_s=arguments.timeout) as session_run:
+    with SessionRun.reopen(catalogue, storage, timeout_s=arguments.timeout, insist=insist) as session_run:
         if "stuck" in session_run.state.metadata.flags:
             say(f"Session {storage.id} was opened again and again without a new result.")
+            say(f"Try once more with: plainbox resume --insist {storage.id}")
             return EXIT_STOPPED
         check_formats(session_run.manager, arguments.reports)
         return carry_through(session_run, arguments)
@@ -63,4 +67,3 @@ def newest_incomplete() -> SessionStorage | None:
         if metadata.app_id == APP_ID and metadata.flags & {"incomplete", "setting_up"}:
             return storage
     return None
-

@@ -158,3 +158,20 @@ def test_whole_large_log_is_not_held(tmp_path: Path, name: str) -> None:
         tracemalloc.stop()
     assert stream.size > 32_000_000
     assert peak < 4 * 1024 * 1024
+
+
+@pytest.mark.parametrize("seconds", [1e300, -1e300, 1e12, -1e11, 10**40, 253402300800])
+@pytest.mark.parametrize("name", EXPORTERS)
+def test_times_that_no_calendar_has(tmp_path: Path, name: str, seconds: float, export: Callable[..., bytes]) -> None:
+    """A start time that is none is left out; that of another job is shown."""
+    manager = manager_of(
+        tmp_path,
+        {
+            job("a"): [result("pass", start_time=seconds, execution_duration=1.0)],
+            job("b"): [result("pass", start_time=1_790_000_000.0)],
+        },
+    )
+    data = export(EXPORTERS[name](), manager)
+    _readable(name, data)
+    if name in ("html", "junit", "text"):
+        assert b"2026-09-21" in data

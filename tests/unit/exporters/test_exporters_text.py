@@ -42,7 +42,7 @@ def test_lines(tmp_path: Path, export: Callable[..., bytes]) -> None:
         "  ☑ passed                       r",
         "",
         "2 tests: 1 passed, 1 skipped (unmet resource)",
-        "1 resources and attachments: 1 passed",
+        "1 resource: 1 passed",
         "Passed",
     ]
 

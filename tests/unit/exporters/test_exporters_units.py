@@ -112,7 +112,7 @@ def test_manager_makes_exporters_from_units(tmp_path: Path, export: Callable[...
     assert list(manager.exporter_map) == ["mine"]
     exporter = manager.create_exporter("mine", ["max-log-bytes=9", "ascii"])
     assert exporter.options == {"max-log-bytes": "7", "ascii": ""}
-    assert b"1 tests: 1 passed" in export(exporter, manager)
+    assert b"\n1 test: 1 passed" in export(exporter, manager)
     with pytest.raises(ValueError, match="wings"):
         manager.create_exporter("mine", ["wings"])
     assert manager.create_exporter("mine", ["wings", "max-log-bytes=3"], strict=False).max_log_bytes == 7

@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import errno
 import io
+import os
+import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import attrs
 import openpyxl
 import pytest
 from exporter_samples import job, manager_of, result
 
+from plainbox.errors import ExporterError
+from plainbox.exporters import Report
 from plainbox.exporters.xlsx import XlsxExporter
 from plainbox.session.manager import SessionManager
 
@@ -122,3 +128,30 @@ def test_log_tail_follows_the_option(tmp_path: Path, export: Callable[..., bytes
         assert value.startswith("[... ")
         lengths.append(len(value))
     assert lengths[1] < lengths[0] < lengths[2] <= 32767
+
+
+class _Full(io.BytesIO):
+    def write(self, data: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_full_disk(tmp_path: Path, session: SessionManager, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without space it is an error that says so, and no temporary files stay behind."""
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    with pytest.raises(ExporterError, match="No space left"):
+        XlsxExporter().dump_from_session_manager(session, _Full())
+    assert list(temporary.iterdir()) == []
+
+
+def test_temporary_files_of_a_failure(tmp_path: Path, session: SessionManager, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever goes wrong half way, no temporary files stay behind."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    report = Report.of(session)
+    broken = attrs.evolve(report, resources={"r": [{"key": 5}]})
+    with pytest.raises((TypeError, AttributeError)):
+        XlsxExporter().dump(broken, io.BytesIO())
+    assert list((tmp_path / "tmp").iterdir()) == []

@@ -7,7 +7,9 @@ import json
 
 import pytest
 
+from plainbox.errors import CorruptedSessionError
 from plainbox.session.metadata import RunningAttempt, SessionMetaData
+from plainbox.session.resume import SessionPeekHelper
 
 
 def test_a_new_session_knows_nothing() -> None:
@@ -31,6 +33,11 @@ def test_a_new_session_knows_nothing() -> None:
         ("title", 1),
         ("custom_joblist", 1),
         ("rejected_jobs", ("a",)),
+        ("rejected_jobs", ["a", 1]),
+        ("remaining_todo_jobs", [None]),
+        ("test_plan_ids", [["p"]]),
+        ("running", {"j": {"attempt": 1}}),
+        ("running", {1: RunningAttempt()}),
         ("running", []),
         ("running_job_name", 1),
         ("last_job_start_time", "now"),
@@ -117,9 +124,32 @@ def test_values_of_a_later_version_are_ignored() -> None:
 
 @pytest.mark.parametrize(
     ("stored", "error"),
-    [({"app_blob": "?"}, ValueError), ({"title": 1}, TypeError), ({"running": ["j"]}, TypeError)],
+    [
+        ({"app_blob": "?"}, ValueError),
+        ({"app_blob": 1}, TypeError),
+        ({"title": 1}, TypeError),
+        ({"rejected_jobs": [1]}, TypeError),
+        ({"test_plan_ids": [{}]}, TypeError),
+        ({"last_job_start_time": 1e300}, ValueError),
+        ({"running": ["j"]}, TypeError),
+        ({"running": {"j": 1}}, TypeError),
+        ({"running": {"j": {"attempt": "1"}}}, TypeError),
+        ({"running": {"j": {"attempt": 0}}}, ValueError),
+        ({"running": {"j": {"start_time": "now"}}}, TypeError),
+        ({"running": {"j": {"start_time": float("nan")}}}, ValueError),
+        ({"running": {"j": {"start_time": -1e12}}}, ValueError),
+        ({"running": {"j": {"boot_id": 1}}}, TypeError),
+        ({"running": {"j": {"process_group": "1"}}}, TypeError),
+        ({"running": {"j": {"start_ticks": 1.5}}}, TypeError),
+        ({"running": {"j": {"log": ["x"]}}}, TypeError),
+    ],
 )
 def test_a_stored_value_that_makes_no_sense_is_refused(stored: dict[str, object], error: type[Exception]) -> None:
     """Damage shows as an error, not as a strange session."""
     with pytest.raises(error):
         SessionMetaData().update_from_dict(stored)
+    with pytest.raises(CorruptedSessionError, match="makes no sense"):
+        SessionMetaData.of_stored(stored)
+    document = json.dumps({"t": "full", "meta": stored}).encode()
+    with pytest.raises(CorruptedSessionError, match="makes no sense"):
+        SessionPeekHelper().peek(document)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from plainbox.session.result import (
     JobResultBuilder,
     MemoryJobResult,
     Outcome,
+    log_is_partial,
     restore_result,
 )
 
@@ -314,3 +316,35 @@ def test_a_result_can_be_made_again_with_changes() -> None:
     result = MemoryJobResult({"outcome": "undecided", "io_log": LOG, "skip_reason": {"a": ["b"]}})
     changed = result.get_builder(outcome="pass").get_result()
     assert changed == MemoryJobResult({"outcome": "pass", "io_log": LOG, "skip_reason": {"a": ["b"]}})
+
+
+@pytest.mark.parametrize(
+    ("data", "partial"),
+    [
+        ({}, False),
+        ({"log": {"path": "io-logs/x"}}, False),
+        ({"log": {"path": "io-logs/x", "incomplete": True}}, True),
+        ({"log": {"path": "io-logs/x", "truncated": True}}, True),
+        ({"log": {"path": "io-logs/x", "truncated": False}}, False),
+        ({"io_log": [(0.0, "stdout", b"x")]}, False),
+    ],
+)
+def test_a_log_tells_when_it_lacks_output(data: dict[str, object], partial: bool) -> None:
+    """Output over the limit, and output that found no space, make the log of a result partial."""
+    assert log_is_partial(restore_result(data)) is partial
+
+
+@pytest.mark.parametrize("start_time", [1e300, -1e300, 10**400, 253_402_300_800, -62_135_596_801])
+def test_a_start_time_is_one_that_a_clock_shows(start_time: float) -> None:
+    """Every other one is refused, so that whoever shows it need not ask."""
+    with pytest.raises(ValueError, match="no clock"):
+        MemoryJobResult({"outcome": "pass", "start_time": start_time})
+
+
+@pytest.mark.parametrize("start_time", [0, -1.5, 253_402_200_000, -62_135_500_000])
+@pytest.mark.parametrize("hours", [-23, 0, 23])
+def test_every_start_time_can_be_shown(start_time: float, hours: int) -> None:
+    """The first and the last one that are taken, in any time zone."""
+    result = MemoryJobResult({"outcome": "pass", "start_time": start_time})
+    zone = datetime.timezone(datetime.timedelta(hours=hours))
+    assert datetime.datetime.fromtimestamp(result.start_time or 0.0, zone).year in (1, 1969, 1970, 9999)

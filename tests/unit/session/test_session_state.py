@@ -6,6 +6,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -14,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plainbox.errors import DependencyDuplicateError, DependencyMissingError
+from plainbox.session.iolog import IOLogWriter
 from plainbox.session.jobs import UndesiredJobReadinessInhibitor
-from plainbox.session.result import MemoryJobResult
+from plainbox.session.result import DiskJobResult, MemoryJobResult
 from plainbox.session.state import SessionState
 from plainbox.units import CategoryUnit, JobDefinition, TemplateUnit, TestPlanUnit, Unit
 
@@ -412,6 +414,30 @@ def test_only_resource_jobs_with_an_outcome_publish() -> None:
     state.update_job_result(r, result("pass", b"x: 1\n"))
     state.update_job_result(r, MemoryJobResult({}))
     assert state.resource_map == {"r": [{"x": "1"}]}
+
+
+@pytest.mark.parametrize("flag", ["incomplete", "truncated"])
+def test_half_of_the_output_of_a_resource_does_not_count(tmp_path: Path, flag: str) -> None:
+    """Without all of the output there is one empty record and no instance, and a problem names the job."""
+    (tmp_path / "io-logs").mkdir()
+    log = IOLogWriter(tmp_path, "res", 1)
+    log.write("stdout", b"name: x\n")
+    reference = log.close()
+    state = SessionState(
+        [resource("res"), template("made-{name}", "res"), asks := job("asks", requires="res.name == 'x'")]
+    )
+    state.update_desired_job_list([asks])
+    partial = DiskJobResult({"outcome": "pass", "log": {**reference, flag: True}}, tmp_path)
+    state.update_job_result(state.job_state_map["res"].job, partial)
+    assert state.resource_map == {"res": [{}]}
+    assert not state.job_state_map["asks"].can_start()
+    assert "made-x" not in state.job_state_map
+    assert ["'res' is incomplete" in str(problem) for problem in state.problems] == [True]
+    state.update_job_result(
+        state.job_state_map["res"].job, DiskJobResult({"outcome": "pass", "log": reference}, tmp_path)
+    )
+    assert state.job_state_map["asks"].can_start()
+    assert "made-x" in state.job_state_map
 
 
 def test_setting_a_resource_makes_jobs_ready() -> None:

@@ -282,24 +282,145 @@ def test_resource_output(tmp_path: Path) -> None:
         )
 
 
-def test_lost_log_of_a_resource(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Without the output of a resource job the session cannot go on, but it can be shown."""
-    units = [job("res", plugin="resource"), template("made-{name}", "res")]
-    manager = session(tmp_path, *units)
-    give(manager, "res", outcome := log_of(manager, "res", b"name: x\n"))
+def lose(manager: SessionManager, partial_id: str) -> None:
+    """Delete the last log of a job."""
+    last = job_state(manager, partial_id).result
+    assert isinstance(last, DiskJobResult)
+    assert last.io_log_filename is not None
+    Path(last.io_log_filename).unlink()
+
+
+def lost_units() -> list[Any]:
+    return [
+        job("res", plugin="resource"),
+        template("made-{name}", "res"),
+        job("needs", depends="made-y"),
+        job("asks", requires="res.name == 'x'"),
+    ]
+
+
+def with_lost_log(base: Path) -> SessionManager:
+    """A session whose resource job made two jobs, one of them done, and whose log is gone."""
+    manager = session(base, *lost_units())
+    give(manager, "res", log_of(manager, "res", b"name: x\n\nname: y\n"))
     state = state_of(manager)
-    state.update_desired_job_list([state.job_state_map[full("made-x")].job])
+    names = ("made-x", "made-y", "needs", "asks")
+    state.update_desired_job_list([state.job_state_map[full(name)].job for name in names])
     give(manager, "made-x", result("fail"))
     checkpoint(manager)
-    assert outcome.io_log_filename is not None
-    Path(outcome.io_log_filename).unlink()
-    with pytest.raises(BrokenReferenceToExternalFile):
-        reload(manager, *units)
+    lose(manager, "res")
+    return manager
+
+
+def test_lost_log_of_a_resource(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A resource job whose output is gone is to run again; a job that it made keeps its result."""
+    manager = with_lost_log(tmp_path)
     with caplog.at_level(logging.WARNING):
-        shown = reload(manager, *units, flags=[ResumeFlag.READ_ONLY])
+        loaded = reload(manager, *lost_units())
+    assert "cannot be read" in caplog.text
+    history = job_state(loaded, "res").result_history
+    assert [(item.outcome, item.origin, item.get("retry")) for item in history] == [
+        ("pass", None, None),
+        ("crash", "resume", True),
+    ]
+    assert "its output is lost" in (history[1].comments or "")
+    assert "the job is run again" in (history[1].comments or "")
+    assert job_state(loaded, "made-x").result.outcome == "fail"
+    state = state_of(loaded)
+    # What needs a job that has to be made first is not judged before that.
+    assert [item.partial_id for item in state.run_list] == ["res", "made-x", "asks"]
+    assert state.dropped == {}
+    assert full("made-y") not in state.job_state_map
+
+
+def test_lost_log_is_on_disk_after_the_next_checkpoint(tmp_path: Path) -> None:
+    """Loading alone stores nothing, the next checkpoint the further result; loading again adds none."""
+    manager = with_lost_log(tmp_path)
+    stored = manager.storage.load_checkpoint()
+    loaded = reload(manager, *lost_units())
+    assert loaded.storage.load_checkpoint() == stored
+    again = reload(loaded, *lost_units())
+    assert len(job_state(again, "res").result_history) == 2
+    checkpoint(again)
+    assert again.storage.load_checkpoint() != stored
+    third = reload(again, *lost_units())
+    assert job_state(third, "res").result_history == job_state(again, "res").result_history
+    assert job_state(third, "made-x").result.outcome == "fail"
+    give(third, "res", log_of(third, "res", b"name: z\n", 3))
+    checkpoint(third)
+    last = reload(third, *lost_units())
+    assert state_of(last).resource_map[full("res")] == [{"name": "z"}]
+    assert job_state(last, "made-x").result.outcome == "fail"
+
+
+def test_resource_job_that_ran_again(tmp_path: Path) -> None:
+    """The output of the next run makes the jobs again; the one that is done is the same, and no problem is seen."""
+    loaded = reload(with_lost_log(tmp_path), *lost_units())
+    checkpoint(loaded)
+    give(loaded, "res", log_of(loaded, "res", b"name: x\n\nname: y\n", 3))
+    state = state_of(loaded)
+    assert state.problems == []
+    assert job_state(loaded, "made-x").result.outcome == "fail"
+    assert job_state(loaded, "made-y").result.outcome is None
+    state.update_desired_job_list([state.job_state_map[full(name)].job for name in ("made-x", "made-y", "needs")])
+    checkpoint(loaded)
+    after = reload(loaded, *lost_units())
+    assert [item.id for item in state_of(after).run_list] == [item.id for item in state.run_list]
+    assert job_state(after, "made-x").result.outcome == "fail"
+
+
+def test_lost_log_under_two_levels(tmp_path: Path) -> None:
+    """A resource job that was made from what is lost is made and run again; what it made keeps its results."""
+    manager = session(tmp_path, *resource_units())
+    give(manager, "res", log_of(manager, "res", b"name: x\n"))
+    give(manager, "res-of-x", records("thing: one", "thing: two"))
+    state = state_of(manager)
+    state.update_desired_job_list([state.job_state_map[full(name)].job for name in ("deep-one", "deep-two")])
+    give(manager, "deep-two", result("fail"))
+    checkpoint(manager)
+    lose(manager, "res")
+    loaded = reload(manager, *resource_units())
+    checkpoint(loaded)
+    loaded = reload(loaded, *resource_units())
+    assert job_state(loaded, "deep-two").result.outcome == "fail"
+    assert {full("res-of-x"), full("deep-one")}.isdisjoint(state_of(loaded).job_state_map)
+    give(loaded, "res", records("name: x"))
+    give(loaded, "res-of-x", records("thing: one", "thing: two"))
+    assert job_state(loaded, "deep-one").result.outcome is None
+    assert state_of(loaded).problems == []
+
+
+def test_damaged_log_of_a_resource(tmp_path: Path) -> None:
+    """Damage and a directory in the place of the log are like a log that is gone; an earlier log is not missed."""
+    units = [job("res", plugin="resource")]
+    for name, spoil in {
+        "damage": lambda path: path.write_bytes(path.read_bytes().replace(b"name", b"nahm")),
+        "directory": lambda path: (path.unlink(), path.mkdir()),
+    }.items():
+        manager = session(tmp_path / name, *units, run=units)
+        give(manager, "res", log_of(manager, "res", b"name: x\n"))
+        give(manager, "res", log_of(manager, "res", b"name: x\n", 2))
+        job_state(manager, "res").attempts = 0
+        checkpoint(manager)
+        first, second = job_state(manager, "res").result_history
+        spoil(Path(str(first.io_log_filename)))  # type: ignore[attr-defined]
+        loaded = reload(manager, *units)
+        assert job_state(loaded, "res").result == second
+        assert state_of(loaded).resource_map[full("res")] == [{"name": "x"}]
+        spoil(Path(str(second.io_log_filename)))  # type: ignore[attr-defined]
+        loaded = reload(loaded, *units)
+        assert job_state(loaded, "res").result.get("retry") is True
+        assert job_state(loaded, "res").attempts == 1
+
+
+def test_lost_log_that_is_only_shown(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """To be looked at, the session is as it was stored."""
+    with caplog.at_level(logging.WARNING):
+        shown = reload(with_lost_log(tmp_path), *lost_units(), flags=[ResumeFlag.READ_ONLY])
     assert "cannot be read" in caplog.text
     assert job_state(shown, "made-x").result.outcome == "fail"
     assert job_state(shown, "res").result.outcome == "pass"
+    assert len(job_state(shown, "res").result_history) == 1
 
 
 # -- logs
@@ -492,7 +613,7 @@ def test_new_jobs_are_not_wanted(tmp_path: Path) -> None:
         b"{}",
         b'{"t": "full"',
         b"[" * 100_000,
-        gzip.compress(b'{"version": 6, "session": {}}'),
+        gzip.compress(b'{"version": 6, "session": {}}', mtime=0),
         b'{"t": "ck"}',
         b'{"t": "full", "jobs": []}',
         b'{"t": "full", "jobs": {"a": 1}}',
