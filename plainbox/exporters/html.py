@@ -24,7 +24,7 @@ from plainbox.exporters.facts import machine_facts
 from plainbox.exporters.logtext import LogText, Piece
 from plainbox.exporters.phrases import duration, moment, plural, reflowed, verdict
 from plainbox.exporters.record import JobRecord, return_code_text
-from plainbox.exporters.report import Report, by_category, counts
+from plainbox.exporters.report import Report, by_category, counts, label_of_sum
 from plainbox.exporters.sink import TextSink
 from plainbox.exporters.submission import application_data
 from plainbox.session.outcome import OUTCOME_METADATA_MAP
@@ -162,7 +162,8 @@ def _shares(records: Sequence[JobRecord]) -> list[_Share]:
     total = len(records)
     before = 0
     for outcome, count in counts(records).items():
-        found.append(_Share(outcome or "none", _look(outcome), count, 100 * before / total, 100 * count / total))
+        look = _look(outcome) if outcome is not None else _Look("none", label_of_sum(None, records).capitalize())
+        found.append(_Share(outcome or "none", look, count, 100 * before / total, 100 * count / total))
         before += count
     return found
 

@@ -26,18 +26,15 @@ class InterruptedResult(DiskJobResult):
     def of(cls, running: RunningAttempt, session_dir: str, *, goes_on: bool) -> InterruptedResult:
         """Return what is known of an attempt; ``goes_on`` says that the session is being run at this moment."""
         phrase = "is running" if goes_on else "was running when the session ended"
-        known: dict[str, object] = {"comments": f"{phrase}, attempt {running.attempt}"}
-        for key, value in (
-            ("attempt", running.attempt),
-            ("start_time", running.start_time),
-            ("io_log_filename", running.log),
-        ):
-            try:
-                cls({key: value}, session_dir)
-            except (TypeError, ValueError, CorruptedSessionError):
-                continue  # what makes no sense is not shown; that the job was running is
-            known[key] = value
-        return cls(known, session_dir)
+        known: dict[str, object] = {
+            "comments": f"{phrase}, attempt {running.attempt}",
+            "attempt": running.attempt,
+            "start_time": running.start_time,
+        }
+        try:
+            return cls({**known, "io_log_filename": running.log}, session_dir)
+        except CorruptedSessionError:
+            return cls(known, session_dir)  # a path that leads out of the session is not followed
 
     @property
     def metadata(self) -> OutcomeMetadata:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import codecs
 import collections
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from plainbox.errors import BrokenReferenceToExternalFile, CorruptedSessionError, PlainboxError
 from plainbox.exporters.characters import encodable, without_controls
 from plainbox.session.result import JobResult
-from plainbox.session.textual import without_escapes
 
 __all__ = ["LogText", "Piece", "document_problem", "log_note"]
 
@@ -23,6 +23,8 @@ _PIECE_CHARS = 16 * 1024
 _CHUNK_BYTES = 16 * 1024
 #: No terminal sequence that is worth removing is longer.
 _LONGEST_ESCAPE = 256
+#: A terminal sequence that the end of a text cuts.
+_BEGUN_ESCAPE = re.compile("\x1b(?:\\[[0-?]*[ -/]*|\\][^\x07\x1b\n]*\x1b?|[ #%(-/])?\\Z")
 _CONTINUATION = bytes(range(0x80, 0xC0))
 
 _decoder = codecs.getincrementaldecoder("utf-8")
@@ -191,9 +193,9 @@ class _StreamText:
 
 def _complete(text: str) -> int:
     """Return how much of the text can be cleaned now: a terminal sequence or a line end may be cut at its end."""
-    begin = text.rfind("\x1b", max(0, len(text) - _LONGEST_ESCAPE))
-    if begin >= 0 and without_escapes(text[begin:]).startswith("\x1b"):
-        return begin
+    begun = _BEGUN_ESCAPE.search(text, max(0, len(text) - _LONGEST_ESCAPE))
+    if begun is not None:
+        return begun.start()
     return len(text) - 1 if text.endswith("\r") else len(text)
 
 

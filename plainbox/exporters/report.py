@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from plainbox.session.manager import SessionManager
     from plainbox.session.state import SessionState
 
-__all__ = ["SHOWN_ORDER", "Category", "Report", "by_category", "counts"]
+__all__ = ["SHOWN_ORDER", "Category", "Report", "by_category", "counts", "label_of_sum"]
 
 
 @attrs.frozen(eq=False)
@@ -138,6 +138,13 @@ def counts(records: Iterable[JobRecord]) -> dict[str | None, int]:
     """Return how many of the jobs have each outcome, in the order in which outcomes are always shown."""
     found = Counter(record.outcome for record in records)
     return {outcome: found[outcome] for outcome in SHOWN_ORDER if outcome in found}
+
+
+def label_of_sum(outcome: str | None, records: Iterable[JobRecord]) -> str:
+    """Return how the jobs with an outcome are called that :func:`counts` has counted among these."""
+    if outcome is None and any(record.is_running for record in records):
+        return "without a result"
+    return OUTCOME_METADATA_MAP[outcome].label
 
 
 def by_category(records: Iterable[JobRecord]) -> list[Category]:

@@ -8,7 +8,7 @@ nothing but ASCII can.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
 import plainbox
@@ -16,7 +16,7 @@ from plainbox.exporters.exporter import MAX_LOG_BYTES, Exporter
 from plainbox.exporters.logtext import LogText
 from plainbox.exporters.phrases import duration, moment, plural, verdict
 from plainbox.exporters.record import JobRecord
-from plainbox.exporters.report import SHOWN_ORDER, Report, by_category, counts
+from plainbox.exporters.report import SHOWN_ORDER, Report, by_category, counts, label_of_sum
 from plainbox.exporters.sink import TextSink
 from plainbox.session.outcome import OUTCOME_METADATA_MAP
 
@@ -116,7 +116,7 @@ def _collected(records: Iterable[JobRecord]) -> str:
     return " and ".join(plural(kinds[kind], kind) for kind in ("resource", "attachment") if kinds[kind])
 
 
-def _sums(records: Iterable[JobRecord]) -> str:
-    sums = (f"{count} {OUTCOME_METADATA_MAP[outcome].label}" for outcome, count in counts(records).items())
+def _sums(records: Sequence[JobRecord]) -> str:
+    sums = (f"{count} {label_of_sum(outcome, records)}" for outcome, count in counts(records).items())
     text = ", ".join(sums)
     return f": {text}" if text else ""

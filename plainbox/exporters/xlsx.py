@@ -21,9 +21,8 @@ from plainbox.exporters.facts import machine_facts
 from plainbox.exporters.logtext import LogText
 from plainbox.exporters.phrases import duration, moment, verdict
 from plainbox.exporters.record import JobRecord
-from plainbox.exporters.report import Report, by_category, counts
+from plainbox.exporters.report import Report, by_category, counts, label_of_sum
 from plainbox.exporters.times import instant
-from plainbox.session.outcome import OUTCOME_METADATA_MAP
 
 if TYPE_CHECKING:
     from xlsxwriter import Workbook
@@ -194,7 +193,7 @@ def _write_summary(sheet: Worksheet, report: Report, styles: _Styles) -> None:
         sheet.write_number(row, 1, len(records))
         for outcome, count in counts(records).items():
             row += 1
-            _write(sheet, row, 0, OUTCOME_METADATA_MAP[outcome].label, styles.outcome(outcome))
+            _write(sheet, row, 0, label_of_sum(outcome, records), styles.outcome(outcome))
             sheet.write_number(row, 1, count)
         row += 1
     for record in report.supporting:

@@ -24,6 +24,7 @@ __all__ = [
     "LineEnd",
     "generation_name",
     "generations",
+    "is_current",
     "read_generation",
     "read_head",
     "write_lines",
@@ -48,6 +49,13 @@ def generations(directory: int) -> list[int]:
 
 def identity_of(stat: os.stat_result) -> FileIdentity:
     return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
+
+
+def is_current(directory: int, generation: int, identity: FileIdentity) -> bool:
+    """Tell whether this is the current generation in the open ``directory``, its file untouched."""
+    if generations(directory)[-1:] != [generation]:
+        return False
+    return identity_of(os.stat(generation_name(generation), dir_fd=directory, follow_symlinks=False)) == identity
 
 
 def _open(directory: int, generation: int) -> int:

@@ -34,7 +34,7 @@ from plainbox.session.generation import (
     LineEnd,
     generation_name,
     generations,
-    identity_of,
+    is_current,
     read_generation,
     write_lines,
 )
@@ -99,7 +99,7 @@ class JournalWriter:
         After an error the writer is of no use; closing it is all that is left.
         """
         self._drop_leftovers()
-        if known is None or not self._is_current(known):
+        if known is None or not is_current(self._directory, known.generation, known.identity):
             known = JournalReader(self._directory, self._location, alone=True).position()
         if known is None:
             return
@@ -400,13 +400,6 @@ class JournalWriter:
         return fields
 
     # Files and failures
-
-    def _is_current(self, known: Position) -> bool:
-        current = generations(self._directory)
-        if not current or current[-1] != known.generation:
-            return False
-        stat = os.stat(generation_name(known.generation), dir_fd=self._directory, follow_symlinks=False)
-        return identity_of(stat) == known.identity
 
     def _adopt(self, fd: int, generation: int, head: JsonObject, end: LineEnd) -> None:
         """Make ``fd`` the file that is written to."""

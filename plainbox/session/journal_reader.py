@@ -18,7 +18,7 @@ import attrs
 
 from plainbox.errors import CorruptedSessionError
 from plainbox.session.codec import JsonObject
-from plainbox.session.generation import FileIdentity, generation_name, generations, read_generation
+from plainbox.session.generation import FileIdentity, generation_name, generations, is_current, read_generation
 from plainbox.session.hint import Hint, read_hint
 from plainbox.session.scan import Content, scan
 from plainbox.session.tree import Tree
@@ -66,6 +66,10 @@ class JournalReader:
         position, content = found
         assert content.tree is not None
         return position, content.tree
+
+    def is_current(self, known: Position) -> bool:
+        """Tell whether the journal is still as it was when ``known`` was proven."""
+        return is_current(self._directory, known.generation, known.identity)
 
     def position(self) -> Position | None:
         """Return where the journal ends, every record verified, or ``None`` when there is no journal yet."""

@@ -193,7 +193,7 @@ class JobResult:
 
     @property
     def io_log_as_flat_text(self) -> str:
-        """Both streams as one text for people: bad UTF-8 replaced, control characters removed."""
+        """Both streams as one text for people: bad UTF-8 replaced, what controls a terminal removed."""
         return "".join(textual.flat_pieces(self._output()))
 
     @property
@@ -359,7 +359,7 @@ def _check(key: str, value: Any, wanted: type | tuple[type, ...]) -> None:
         raise TypeError(f"the {key!r} of a result cannot be {value!r}")
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"the {key!r} of a result cannot be {value!r}")
-    if key == "start_time" and not is_moment(value):
+    if key == "start_time" and isinstance(value, (int, float)) and not is_moment(value):
         raise ValueError(f"no clock shows the {key!r} {value!r}")
     if key == "outcome" and value not in OUTCOME_METADATA_MAP:
         raise ValueError(f"unknown outcome: {value!r}")

@@ -189,8 +189,8 @@ class _Restoring:
     def _settle_orphans(self, waiting: list[str]) -> set[str]:
         """Take care of jobs that were made from output that is lost; return them.
 
-        What has come to its end stays with its results, also when no later record makes it again. The others come back
-        when the resource job is run again.
+        What has come to its end stays with its results, also when no later record makes it again; what was running then
+        stays to be judged. The others come back when the resource job is run again.
         """
         orphans = set()
         for job_id in waiting:
@@ -200,7 +200,8 @@ class _Restoring:
                 continue
             orphans.add(job_id)
             history = self._histories.get(job_id)
-            if history and not history[-1].get("retry") and stored.plugin != "resource":
+            begun = bool(history and not history[-1].get("retry")) or job_id in self._state.metadata.running
+            if begun and stored.plugin != "resource":
                 self._stand_in(job_id)
             else:
                 self._forgotten.add(job_id)

@@ -16,10 +16,13 @@ durable when it returns; reading needs no lock and changes nothing.
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import errno
 import os
 import threading
 import time
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
 from types import TracebackType
@@ -67,6 +70,9 @@ __all__ = [
 
 _T = TypeVar("_T")
 
+#: The storage that keeps a tree: one at most, since a listing looks at many sessions and asks none of them again.
+_keeper: weakref.ref[SessionStorage] | None = None
+
 
 @attrs.frozen
 class JournalInfo:
@@ -102,6 +108,8 @@ class SessionStorage:
         self._mutex = threading.Lock()
         self._writer: JournalWriter | None = None
         self._known: Position | None = None
+        #: What the last look has read, for whoever loads the session next.
+        self._kept: tuple[Position, Tree] | None = None
         self._pending_notes: list[tuple[str, JsonObject]] = []
         self._closed: str | None = None
         self._pid = os.getpid()
@@ -192,7 +200,9 @@ class SessionStorage:
         :raises CorruptedSessionError: what is stored is not what was acknowledged.
         :raises IncompatibleSessionError: a later version wrote it.
         """
-        return self._load().as_bytes()
+        data = self._load().as_bytes()
+        self._kept = None
+        return data
 
     def save_checkpoint(self, data: bytes) -> None:
         """Make a change (``"t": "ck"``) or a whole state (``"t": "full"``) durable; on return it is.
@@ -271,7 +281,7 @@ class SessionStorage:
         :raises SessionError: the session cannot be read; the message says why in one sentence.
         """
         try:
-            tree = self._load()
+            tree = self._load(keep=True)
         except SessionError:
             raise
         except FileNotFoundError:
@@ -279,7 +289,10 @@ class SessionStorage:
         except OSError as error:
             raise StorageError(f"the session {self._location} cannot be read", errno=error.errno) from error
         last = (attempts[max(attempts)].get("outcome") for attempts in tree.results.values() if attempts)
-        return {"meta": tree.meta, "outcomes": dict(Counter(str(outcome) for outcome in last if outcome is not None))}
+        return {
+            "meta": copy.deepcopy(tree.meta),
+            "outcomes": dict(Counter(str(outcome) for outcome in last if outcome is not None)),
+        }
 
     # The lock
 
@@ -324,13 +337,30 @@ class SessionStorage:
 
     # Inside
 
-    def _load(self) -> Tree:
+    def _load(self, *, keep: bool = False) -> Tree:
+        """Return the state, read anew unless the last look has kept it and the journal has not changed since."""
         with self._mutex:
-            found = self._read(JournalReader.load)
+            found = self._read(self._recall)
             if found is None:
                 raise FileNotFoundError(errno.ENOENT, "the session has no checkpoint yet", self._location)
             self._known, tree = found
+            if keep:
+                self._keep(found)
             return tree
+
+    def _recall(self, reader: JournalReader) -> tuple[Position, Tree] | None:
+        if self._kept is not None:
+            with contextlib.suppress(OSError):
+                if reader.is_current(self._kept[0]):
+                    return self._kept
+        return reader.load()
+
+    def _keep(self, found: tuple[Position, Tree]) -> None:
+        global _keeper
+        other = _keeper() if _keeper is not None else None
+        if other is not None:
+            other._kept = None
+        self._kept, _keeper = found, weakref.ref(self)
 
     def _read(self, reading: Callable[[JournalReader], _T]) -> _T:
         directory = self._open_directory()
@@ -371,7 +401,7 @@ class SessionStorage:
             self._give_up(writer, held)
             raise
         self._pending_notes.clear()
-        self._known = None
+        self._known = self._kept = None
         self._writer = writer
         return writer
 

@@ -12,8 +12,15 @@ __all__ = ["flat_pieces", "lines", "without_escapes"]
 #: Everything that controls and does not lay out: tab, line feed, vertical tab and carriage return stay.
 _CONTROL = re.compile("[\x00-\x08\x0c\x0e-\x1f\x7f-\x9f]")
 
-#: ECMA-48 control sequences, operating system commands (titles, links) and two-character escapes.
-_ESCAPE = re.compile("\x1b(?:\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b]*(?:\x07|\x1b\\\\)|[@-Z\\\\-_])")
+#: ECMA-48 control sequences, operating system commands (titles, links), choices of a character set and other escapes.
+#: None is longer than a line or than anything that a program means: a begun one must not hide what follows.
+_CSI = "\\[[0-?]{0,128}[ -/]{0,8}"
+_OSC = "\\][^\x07\x1b\n]{0,2048}"
+_SET = "[ #%(-/]"
+_ESCAPE = re.compile(f"\x1b(?:{_CSI}[@-~]|{_OSC}(?:\x07|\x1b\\\\)|{_SET}[0-~]|[0-~])")
+
+#: The beginning of one at the end of a text.
+_BEGUN = re.compile(f"\x1b(?:{_CSI}|{_OSC}\x1b?|{_SET})?\\Z")
 
 _decoder = codecs.getincrementaldecoder("utf-8")
 
@@ -24,23 +31,42 @@ def without_escapes(text: str) -> str:
 
 
 def flat_pieces(output: Iterable[tuple[str, bytes]], *, begins_inside: bool = False) -> Iterator[str]:
-    """Yield the text of (stream, bytes) pieces, decoded as UTF-8 with replacement, control characters removed.
+    """Yield the text of (stream, bytes) pieces, decoded as UTF-8 with replacement, without what controls a terminal.
 
-    A character of one stream may be cut by pieces of the other: each stream has a decoder of its own. With
-    ``begins_inside`` a character without its start is left out at the beginning of each stream.
+    Control sequences are removed as a whole, other control characters alone. A character or a sequence of one stream
+    may be cut by pieces of the other: each stream is read on its own. With ``begins_inside`` a character without its
+    start is left out at the beginning of each stream.
     """
-    decoders: dict[str, codecs.IncrementalDecoder] = {}
+    streams: dict[str, _Flattener] = {}
     for stream, data in output:
-        decoder = decoders.get(stream)
-        if decoder is None:
-            decoder = decoders[stream] = _decoder("replace")
+        flattener = streams.get(stream)
+        if flattener is None:
+            flattener = streams[stream] = _Flattener()
             if begins_inside:
                 data = _from_start_of_character(data)
-        text = decoder.decode(data)
+        text = flattener.take(data)
         if text:
-            yield _CONTROL.sub("", text)
-    for decoder in decoders.values():
-        yield _CONTROL.sub("", decoder.decode(b"", final=True))
+            yield text
+    for flattener in streams.values():
+        yield flattener.take(b"", final=True)
+
+
+class _Flattener:
+    """Makes plain text of one stream; what may go on in the next piece waits for it."""
+
+    def __init__(self) -> None:
+        self._decoder = _decoder("replace")
+        self._begun = ""
+
+    def take(self, data: bytes, *, final: bool = False) -> str:
+        text = self._begun + self._decoder.decode(data, final)
+        self._begun = ""
+        if "\x1b" in text:
+            begun = None if final else _BEGUN.search(text)
+            if begun is not None:
+                text, self._begun = text[: begun.start()], begun[0]
+            text = _ESCAPE.sub("", text)
+        return _CONTROL.sub("", text)
 
 
 def lines(output: Iterable[bytes], *, limit_chars: int | None = None) -> Iterator[str]:

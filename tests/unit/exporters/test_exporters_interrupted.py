@@ -80,6 +80,18 @@ def test_pages_for_people_have_its_output(killed: SessionManager, export: Export
     assert "| half way" in export(EXPORTERS["text"](["with-io-log"]), killed).decode()
 
 
+def test_sums(killed: SessionManager, export: Export) -> None:
+    """What was running is not counted as not started; without such a job that is what the sum is called."""
+    assert "3 tests: 1 passed, 2 without a result\n" in export(EXPORTERS["text"](), killed).decode()
+    page = export(EXPORTERS["html"](), killed).decode()
+    assert "<b>2</b> without a result" in page
+    sheet = openpyxl.load_workbook(io.BytesIO(export(EXPORTERS["xlsx"](), killed)))["Summary"]
+    assert ("without a result", 2) in list(sheet.iter_rows(values_only=True, max_col=2))
+    assert killed.state is not None
+    killed.state.metadata.running = {}
+    assert "3 tests: 1 crashed, 1 passed, 1 not started\n" in export(EXPORTERS["text"](), killed).decode()
+
+
 def test_session_that_goes_on(killed: SessionManager) -> None:
     """While somebody runs the session, the job is running and was not interrupted."""
     writer = SessionStorage(killed.storage.location)
@@ -95,8 +107,6 @@ def test_session_that_goes_on(killed: SessionManager) -> None:
 @pytest.mark.parametrize(
     "attempt",
     [
-        RunningAttempt(attempt=0),
-        RunningAttempt(start_time=float("nan")),
         RunningAttempt(log="/etc/passwd"),
         RunningAttempt(log="../../secret"),
         RunningAttempt(log="gone"),

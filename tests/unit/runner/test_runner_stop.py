@@ -30,7 +30,7 @@ def shell(name: str, command: str, flags: str = "") -> str:
 def test_nobody_has_asked() -> None:
     """A run goes on as long as nobody asks."""
     stop = StopRequest()
-    assert not (stop.requested or stop.cancel.cancelled or stop.suspending)
+    assert (stop.requested, stop.cancel.cancelled, stop.suspending) == (False, False, False)
     assert stop.wait(0.0) is False
 
 

@@ -31,6 +31,7 @@ from plainbox.session import (
 )
 from plainbox.session.files import FileOps
 from plainbox.session.manager import at_most_one_context_filter
+from plainbox.units import ExporterUnit
 
 
 @pytest.fixture
@@ -788,3 +789,46 @@ def test_no_device_no_exporters(storage: SessionStorage) -> None:
     assert manager.exporter_map == {}
     with pytest.raises(LookupError, match="'text'"):
         manager.create_exporter("text")
+
+
+def exporter(partial_id: str, **fields: str) -> ExporterUnit:
+    data = {"id": partial_id, "_summary": partial_id, "entry_point": "text", "file_extension": "txt", **fields}
+    return ExporterUnit(data, provider=PLAINBOX)
+
+
+PLAINBOX = Provider("com.canonical.plainbox", "com.canonical.plainbox:exporters")
+
+
+def test_exporters_by_id_and_short_name(tmp_path: Path) -> None:
+    """Good exporter units are there in their order, then the short names of those that Plainbox brings along."""
+    units = [exporter("text"), exporter("own"), exporter("broken", entry_point=""), exporter("html")]
+    manager = session(tmp_path, *units)
+    names = [f"com.canonical.plainbox::{name}" for name in ("text", "own", "html")]
+    assert list(manager.exporter_map) == [*names, "html", "text"]
+    assert manager.exporter_map["text"] is manager.exporter_map["com.canonical.plainbox::text"]
+    late = exporter("json")
+    state_of(manager).add_unit(late)
+    assert "json" in manager.exporter_map
+    manager.exporter_map.clear()
+    assert "json" in manager.exporter_map
+
+
+def test_unit_with_a_short_name(tmp_path: Path) -> None:
+    """A unit whose id is a short name keeps it."""
+    own = ExporterUnit({"id": "text", "_summary": "x", "entry_point": "text", "file_extension": "txt"})
+    manager = session(tmp_path, exporter("text"), own)
+    assert manager.exporter_map["text"] is not manager.exporter_map["com.canonical.plainbox::text"]
+
+
+def test_options_of_exporters(tmp_path: Path) -> None:
+    """Unknown options are refused or left out, as asked; those of the unit win; the caller's list is not touched."""
+    manager = session(tmp_path, exporter("text", options="max-log-bytes=7"))
+    options = ["ascii", "wings", "max-log-bytes=9", "other=1"]
+    given = list(options)
+    with pytest.raises(ValueError, match="wings"):
+        manager.create_exporter("text", options)
+    made = manager.create_exporter("text", options, strict=False)
+    assert dict(made.options) == {"ascii": "", "max-log-bytes": "7"}
+    assert options == given
+    with pytest.raises(LookupError, match="'pdf'"):
+        manager.create_exporter("pdf")

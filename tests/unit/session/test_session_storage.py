@@ -21,7 +21,9 @@ from plainbox.errors import (
     StorageError,
     StorageGoneError,
 )
+from plainbox.session import journal_reader
 from plainbox.session import storage as storage_module
+from plainbox.session.generation import FileIdentity, read_generation
 from plainbox.session.storage import SessionStorage, SessionStorageRepository
 from plainbox.session.tree import canonical_full
 
@@ -454,3 +456,60 @@ def test_a_removed_session_cannot_be_taken_from_its_owner(tmp_path: Path) -> Non
         reopened(storage).remove()
     storage.save_checkpoint(result(1))
     assert len(results_of(storage.load_checkpoint())) == 2
+
+
+# Looking and loading
+
+
+@pytest.fixture
+def readings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The generations that are read, one item for each time."""
+    seen: list[int] = []
+
+    def read(directory: int, generation: int) -> tuple[bytes, FileIdentity]:
+        seen.append(generation)
+        return read_generation(directory, generation)
+
+    monkeypatch.setattr(journal_reader, "read_generation", read)
+    return seen
+
+
+def test_a_session_that_was_looked_at_is_not_read_again(tmp_path: Path, readings: list[int]) -> None:
+    """Loading uses what the look has read, also when somebody has changed what the look returned."""
+    with session_with(tmp_path, 3) as written:
+        pass
+    storage = reopened(written)
+    storage.peek_metadata()["meta"]["title"] = "changed"
+    data = storage.load_checkpoint()
+    assert readings == [1]
+    assert json.loads(data)["meta"] == {"title": "rig"}
+    assert storage.load_checkpoint() == data
+    assert readings == [1, 1]
+
+
+def test_a_journal_that_has_grown_is_read_again(tmp_path: Path, readings: list[int]) -> None:
+    """A look by one object does not hide what another one has written since."""
+    written = session_with(tmp_path, 1)
+    storage = reopened(written)
+    storage.peek_metadata()
+    written.save_checkpoint(result(7))
+    assert "org.example::job-7" in results_of(storage.load_checkpoint())
+    storage.peek_metadata()
+    written.save_checkpoint(full(meta={"title": "other"}))
+    assert json.loads(storage.load_checkpoint())["meta"] == {"title": "other"}
+    written.close()
+    assert len(readings) == 4
+
+
+def test_one_session_at_most_is_kept_in_memory(tmp_path: Path, readings: list[int]) -> None:
+    """A listing that looks at many sessions does not collect them."""
+    stored = []
+    for _ in range(3):
+        with session_with(tmp_path, 1) as written:
+            stored.append(reopened(written))
+    for storage in stored:
+        storage.peek_metadata()
+    assert [storage._kept is not None for storage in stored] == [False, False, True]
+    stored[0].load_checkpoint()
+    stored[2].load_checkpoint()
+    assert len(readings) == 4

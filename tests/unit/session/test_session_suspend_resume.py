@@ -369,6 +369,16 @@ def test_resource_job_that_ran_again(tmp_path: Path) -> None:
     assert job_state(after, "made-x").result.outcome == "fail"
 
 
+def test_running_job_that_was_made_from_what_is_lost(tmp_path: Path) -> None:
+    """It stays, without a result, for whoever judges what was interrupted."""
+    manager = with_lost_log(tmp_path)
+    state_of(manager).metadata.running = {full("made-y"): RunningAttempt(1, 1.0)}
+    manager.checkpoint()
+    loaded = reload(manager, *lost_units())
+    assert job_state(loaded, "made-y").result.outcome is None
+    assert [item.partial_id for item in state_of(loaded).run_list] == ["res", "made-x", "made-y", "needs", "asks"]
+
+
 def test_lost_log_under_two_levels(tmp_path: Path) -> None:
     """A resource job that was made from what is lost is made and run again; what it made keeps its results."""
     manager = session(tmp_path, *resource_units())

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +14,32 @@ def test_escapes_are_removed() -> None:
     """Colours, titles, links and cursor moves go; the words stay."""
     text = "\x1b[1;31mred\x1b[0m \x1b]0;title\x07\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\ \x1b[2K\x1bMup"
     assert without_escapes(text) == "red link up"
+
+
+@pytest.mark.parametrize(
+    "sequence",
+    ["\x1b[31m", "\x1b[38;2;1;2;3m", "\x1b[?25h", "\x1b]0;title\x07", "\x1b]8;;x\x1b\\", "\x1b(B", "\x1b7", "\x1bM"],
+)
+def test_a_sequence_is_removed_as_a_whole_wherever_it_is_cut(sequence: str) -> None:
+    """Nothing of it is left behind, also when pieces of the other stream come in between."""
+    text = f"a{sequence}b{sequence}".encode()
+    for place in range(len(text)):
+        pieces = [("stdout", text[:place]), ("stderr", b"\x1b"), ("stdout", text[place:]), ("stderr", b"[1m!")]
+        assert "".join(flat_pieces(pieces)) == "ab!"
+    single = [("stdout", text[place : place + 1]) for place in range(len(text))]
+    assert "".join(flat_pieces(single)) == "ab"
+
+
+def test_the_beginning_of_a_sequence_hides_nothing() -> None:
+    """A sequence that does not end takes neither the next line nor much of its own."""
+    for begun in ("\x1b]0;", "\x1b[", "\x1b"):
+        text = begun + "x" * 5000 + "\nnext \x07"
+        for size in (1, 7, 10_000):
+            pieces = [("stdout", text[place : place + size].encode()) for place in range(0, len(text), size)]
+            flat = "".join(flat_pieces(pieces))
+            assert flat.endswith("x\nnext ")
+            assert flat.count("x") >= 4999
+    assert "".join(flat_pieces([("stdout", b"end\x1b[3")])) in ("end", "end3")
 
 
 def test_a_lone_escape_character_does_no_harm() -> None:
