@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -16,9 +17,14 @@ def write(text: str) -> None:
     sys.stdout.write(text + "\n")
 
 
-def say(text: str) -> None:
-    """Write a line of talk."""
-    sys.stderr.write(text + "\n")
+def say(text: str, end: str = "\n") -> None:
+    """Write a line of talk; when nobody listens any more, what is being done goes on without words."""
+    try:
+        sys.stderr.write(text + end)
+        sys.stderr.flush()
+    except OSError:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stderr.fileno())
 
 
 def warn(text: str, hint: str | None = None) -> None:
@@ -28,8 +34,15 @@ def warn(text: str, hint: str | None = None) -> None:
 
 def print_json(schema: str, **content: object) -> None:
     """Write one JSON document that names its schema."""
-    json.dump({"schema": schema, **content}, sys.stdout, indent=2, ensure_ascii=False)
-    sys.stdout.write("\n")
+    text = json.dumps({"schema": schema, **content}, indent=2, ensure_ascii=False)
+    if not text.isprintable():
+        text = "".join(map(_escaped, text))
+    write(text)
+
+
+def _escaped(character: str) -> str:
+    """Return a character of a JSON text, as an escape when it could do something to a terminal."""
+    return character if character.isprintable() or character == "\n" else json.dumps(character)[1:-1]
 
 
 def print_table(rows: Iterable[Sequence[str]], header: Sequence[str] | None = None) -> None:

@@ -8,7 +8,6 @@ import contextlib
 import functools
 import logging
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from types import FrameType
@@ -113,7 +112,7 @@ def _signals(stop: StopRequest) -> Iterator[list[int]]:
         if number == signal.SIGINT and not received:
             received.append(number)
             stop.after_this_job()
-            sys.stderr.write("\nStopping when this job has ended; once more ends it now.\n")
+            say("\nStopping when this job has ended; once more ends it now.")
             return
         received.append(number)
         name = signal.Signals(number).name

@@ -18,9 +18,7 @@ __all__ = ["open_stored", "stored_metadata"]
 
 def stored_metadata(storage: SessionStorage) -> SessionMetaData:
     """Return what a stored session says about itself, without reading the rest of it."""
-    metadata = SessionMetaData()
-    metadata.update_from_dict(storage.peek_metadata()["meta"])
-    return metadata
+    return SessionMetaData.of_stored(storage.peek_metadata()["meta"])
 
 
 def open_stored(storage: SessionStorage, named: list[Path]) -> SessionManager:

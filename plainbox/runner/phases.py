@@ -184,7 +184,8 @@ class SessionRun:
                 raise
             metadata.bootstrapping = False
         bootstrap = self.selection.bootstrap_jobs(self.state, self._flat_plan())
-        self.runner.uncounted = frozenset(job.id for job in bootstrap)
+        states = self.state.job_state_map
+        self.runner.uncounted = frozenset(job.id for job in bootstrap if is_done(states[job.id]))
         # This begins with one checkpoint of the selection and of the results of what cannot be put in order: nothing that
         # was chosen gets lost.
         if not self.runner.run():

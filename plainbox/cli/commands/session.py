@@ -12,7 +12,7 @@ import time
 
 from plainbox.cli.arguments import add_json, add_providers, add_session, find_session
 from plainbox.cli.console.progress import first_reason
-from plainbox.cli.output import duration, print_json, print_table, say, write
+from plainbox.cli.output import clean, duration, print_json, print_table, say, write
 from plainbox.cli.stored import open_stored
 from plainbox.errors import SessionError
 from plainbox.session.manager import SessionManager
@@ -96,7 +96,7 @@ def _show(arguments: argparse.Namespace) -> int:
         return 0
     for key in ("id", "title", "state", "created", "directory"):
         if facts.get(key) is not None:
-            write(f"{key + ':':<11} {facts[key]}")
+            write(f"{key + ':':<11} {clean(str(facts[key]))}")
     write("")
     print_table(
         (

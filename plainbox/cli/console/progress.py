@@ -11,9 +11,9 @@ import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TextIO
+from typing import TYPE_CHECKING, Self
 
-from plainbox.cli.output import clean, duration
+from plainbox.cli.output import clean, duration, say
 from plainbox.runner.runner import Runner
 from plainbox.session.outcome import OUTCOME_METADATA_MAP
 from plainbox.session.result import JobResult
@@ -43,17 +43,16 @@ _WIDTH = max(len(word) for word in ("passed", "CRASHED", "skipped"))
 def make_progress(runner: Runner, phase: Callable[[], str], *, verbose: bool = False, quiet: bool = False) -> Progress:
     """Return the progress that fits standard error, connected to a runner; ``phase`` tells what the run is at."""
     if quiet:
-        return Progress(runner, sys.stderr, phase)
+        return Progress(runner, phase)
     fancy = sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb"
     kind = TerminalProgress if fancy else PlainProgress
-    return kind(runner, sys.stderr, phase, verbose=verbose)
+    return kind(runner, phase, verbose=verbose)
 
 
 class Progress:
     """Says nothing; the others say more."""
 
-    def __init__(self, runner: Runner, stream: TextIO, phase: Callable[[], str], *, verbose: bool = False) -> None:
-        self._stream = stream
+    def __init__(self, runner: Runner, phase: Callable[[], str], *, verbose: bool = False) -> None:
         self._phase = phase
         self._shown_phase = ""
         self._number = self._total = 0
@@ -91,18 +90,16 @@ class PlainProgress(Progress):
     """One line for each job; for logs, pipes and terminals that can do nothing else."""
 
     def heading(self, text: str) -> None:
-        self._stream.write(f"{text}\n")
+        say(text)
 
     def output(self, job: JobDefinition, stream: StreamName, data: bytes) -> None:
-        self._stream.write(clean(data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\t", "    ")))
-        self._stream.flush()
+        say(_readable(data), end="")
 
     def finished(self, job: JobDefinition, result: JobResult) -> None:
-        self._stream.write(self.line(job, result) + "\n")
+        say(self.line(job, result))
         reason = first_reason(result)
         if reason and result.outcome != "pass":
-            self._stream.write(f"{'':{self._counter_width() + 1}}{reason}\n")
-        self._stream.flush()
+            say(f"{'':{self._counter_width() + 1}}{reason}")
 
     def line(self, job: JobDefinition, result: JobResult) -> str:
         word = _WORDS.get(result.outcome or "", result.outcome or "")
@@ -120,12 +117,12 @@ class PlainProgress(Progress):
 class TerminalProgress(PlainProgress):
     """Colours, and below the finished jobs the one that runs, with a clock and its last line of output."""
 
-    def __init__(self, runner: Runner, stream: TextIO, phase: Callable[[], str], *, verbose: bool = False) -> None:
+    def __init__(self, runner: Runner, phase: Callable[[], str], *, verbose: bool = False) -> None:
         from rich.console import Console
         from rich.live import Live
 
-        super().__init__(runner, stream, phase, verbose=verbose)
-        self._console = Console(file=stream, highlight=False)
+        super().__init__(runner, phase, verbose=verbose)
+        self._console = Console(file=sys.stderr, highlight=False)
         self._job: JobDefinition | None = None
         self._since = time.monotonic()
         self._live = Live(console=self._console, get_renderable=self._status, refresh_per_second=8, transient=True)
@@ -153,8 +150,7 @@ class TerminalProgress(PlainProgress):
     def output(self, job: JobDefinition, stream: StreamName, data: bytes) -> None:
         from rich.text import Text
 
-        text = clean(data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\t", "    "))
-        self._console.print(Text(text, style="dim"), end="")
+        self._console.print(Text(_readable(data), style="dim"), end="")
 
     def finished(self, job: JobDefinition, result: JobResult) -> None:
         from rich.text import Text
@@ -195,6 +191,10 @@ class TerminalProgress(PlainProgress):
 
     def _unicode(self) -> bool:
         return self._console.encoding.lower().startswith("utf")
+
+
+def _readable(data: bytes) -> str:
+    return clean(data.decode("utf-8", "replace").replace("\r\n", "\n").replace("\t", "    "))
 
 
 def first_reason(result: JobResult) -> str:

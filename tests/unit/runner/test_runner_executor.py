@@ -5,6 +5,10 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,13 +18,20 @@ from plainbox.errors import StorageError, StorageFullError
 from plainbox.runner.environment import JobEnvironment
 from plainbox.runner.executor import JobExecutor
 from plainbox.runner.stop import StopRequest
-from plainbox.session import SessionDeviceContext, SessionManager, SessionState, SessionStorage
+from plainbox.session import (
+    SessionDeviceContext,
+    SessionManager,
+    SessionState,
+    SessionStorage,
+    SessionStorageRepository,
+)
 from plainbox.session.boot import boot_id
 from plainbox.session.dirs import WellKnownDirsHelper
 from plainbox.session.files import FileOps
 from plainbox.session.jobs import JobState
 from plainbox.session.result import DiskJobResult
 from plainbox.tasks import ExecutionEngine
+from plainbox.tasks.identity import read_stat
 from plainbox.units import JobDefinition
 
 
@@ -344,3 +355,48 @@ def test_limit_of_time(tmp_path: Path) -> None:
     assert result.outcome == "crash"
     assert "limit" in (result.comments or "")
     rig.manager.close()
+
+
+_DIES_AT_THE_NOTE = """
+import os, signal, sys
+from plainbox.runner.environment import JobEnvironment
+from plainbox.runner.executor import JobExecutor
+from plainbox.runner.stop import StopRequest
+from plainbox.session import SessionManager, SessionState, SessionStorageRepository
+from plainbox.tasks import ExecutionEngine
+from plainbox.tasks.identity import read_stat
+from plainbox.units import JobDefinition
+
+job = JobDefinition({"id": "a", "plugin": "shell", "command": f"touch {sys.argv[2]}; echo x >> {sys.argv[2]}"})
+state = SessionState([job])
+manager = SessionManager.create_with_state(state, SessionStorageRepository(sys.argv[1]))
+state.update_desired_job_list([job])
+manager.checkpoint()
+if sys.argv[3] == "after":
+    manager.checkpoint, plain = (lambda: (plain(), os.kill(os.getpid(), signal.SIGKILL))), manager.checkpoint
+else:
+    manager.checkpoint = lambda: os.kill(os.getpid(), signal.SIGKILL)
+JobExecutor(manager, ExecutionEngine(), JobEnvironment([], "/tmp"), StopRequest()).execute(state.job_state_map["a"])
+"""
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_tester_that_dies_at_the_note(tmp_path: Path, moment: str) -> None:
+    """A command whose tester dies while its start is noted never runs; the session knows of it if the note is there."""
+    proof = tmp_path / "ran"
+    repository = SessionStorageRepository(tmp_path / "sessions")
+    tester = subprocess.run([sys.executable, "-c", _DIES_AT_THE_NOTE, repository.location, str(proof), moment])
+    assert tester.returncode == -signal.SIGKILL
+    [storage] = repository
+    command = f"touch {proof}; echo x >> {proof}"
+    job = JobDefinition({"id": "a", "plugin": "shell", "command": command})
+    loaded = SessionManager.load_session([job], storage)
+    assert loaded.state is not None
+    running = loaded.state.metadata.running
+    assert list(running) == (["a"] if moment == "after" else [])
+    # The process that was held ends by itself, without having run anything.
+    deadline = time.monotonic() + 30
+    while running and (held := read_stat(running["a"].process_group or 0)) is not None and not held.ended:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert not proof.exists()
