@@ -30,11 +30,11 @@ from plainbox.session.boot import boot_id
 from plainbox.session.dirs import WellKnownDirsHelper
 from plainbox.session.manager import SessionManager
 from plainbox.session.result import JobResult
-from plainbox.session.selection import FlatPlan
 from plainbox.session.state import SessionState
 from plainbox.session.storage import SessionStorage, SessionStorageRepository
 from plainbox.tasks import ExecutionEngine
 from plainbox.units import JobDefinition, ManifestEntryUnit, TestPlanUnit
+from plainbox.units.selection import FlatPlan
 
 __all__ = ["APP_ID", "SessionRun"]
 

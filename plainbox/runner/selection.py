@@ -14,10 +14,10 @@ from typing import Any
 import attrs
 
 from plainbox.errors import CorruptedSessionError, NothingSelectedError, UsageError
-from plainbox.session.selection import FlatPlan, excluded_ids, select
 from plainbox.session.state import SessionState
 from plainbox.units import JobDefinition, TemplateUnit
 from plainbox.units.patterns import Pattern
+from plainbox.units.selection import FlatPlan, excluded_ids, select
 
 __all__ = ["Selection"]
 

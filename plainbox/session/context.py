@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from plainbox.events import signal
 from plainbox.session.announcement import Announcement
-from plainbox.session.selection import FlatPlan, OverrideRules, flatten, matching
 from plainbox.session.state import SessionState
 from plainbox.units import JobDefinition, TestPlanUnit, Unit, UnitProvider
 from plainbox.units.patterns import Pattern
+from plainbox.units.selection import FlatPlan, OverrideRules, flatten, matching
 
 if TYPE_CHECKING:
     from plainbox.providers import Provider

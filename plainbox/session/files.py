@@ -14,6 +14,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import importlib
+import importlib.util
 import os
 import signal
 import stat
@@ -148,9 +150,11 @@ def _not_regular(path: PathLike | os.PathLike[str]) -> CorruptedSessionError:
 
 
 _DEFERRED = (int(signal.SIGINT), int(signal.SIGTERM), int(signal.SIGHUP))
-#: The functions below their wrappers, which turn every number into an enum and back: that took most of the time.
-_get_handler: Callable[[int], object] = getattr(signal.getsignal, "__wrapped__", signal.getsignal)
-_set_handler: Callable[[int, Any], Any] = getattr(signal.signal, "__wrapped__", signal.signal)
+#: The functions below those of the module ``signal``, where the interpreter has them: turning every number into an enum
+#: and back took most of the time.
+_plain = importlib.import_module("_signal") if importlib.util.find_spec("_signal") else signal
+_get_handler: Callable[[int], object] = _plain.getsignal
+_set_handler: Callable[[int, Any], Any] = _plain.signal
 _Handler: TypeAlias = Callable[[int, FrameType | None], object]
 #: Whether the main thread is in a block already: exchanging handlers costs as much as encoding a record.
 _deferring = False

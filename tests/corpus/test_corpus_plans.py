@@ -14,8 +14,8 @@ from checkbox_record import Corpus
 from plainbox.cli import main as cli
 from plainbox.runner import Selection, SessionRun
 from plainbox.session import SessionDeviceContext, SessionState, SessionStorageRepository
-from plainbox.session.selection import excluded_ids, flatten, matching, select
 from plainbox.units import TestPlanUnit
+from plainbox.units.selection import excluded_ids, flatten, matching, select
 
 LETTERS = {"job": "j", "template": "t", "manifest entry": "m"}
 WORDS = {

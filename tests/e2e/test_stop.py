@@ -23,7 +23,8 @@ def started(plainbox, provider, tmp_path: Path):
     """A run of two jobs, the first of which has begun and waits for a file or a minute."""
     begun, go = tmp_path / "begun", tmp_path / "go"
     directory = provider(
-        f"id: first\nplugin: shell\ncommand: touch {begun}; for i in $(seq 600); do test -e {go} && exit 0; sleep 0.1; done\n\n"
+        f"id: first\nplugin: shell\ncommand: touch {begun}; for i in $(seq 600); do test -e {go} && exit 0; "
+        "sleep 0.1; done\n\n"
         "id: second\nplugin: shell\ncommand: true\n\n"
         "unit: test plan\nid: plan\nname: Plan\ninclude:\n first\n second\n"
     )

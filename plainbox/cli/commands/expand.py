@@ -13,8 +13,8 @@ from plainbox.cli.arguments import add_json, add_providers, load_catalogue
 from plainbox.cli.output import print_json, print_table, warn
 from plainbox.errors import ExpressionError
 from plainbox.providers import Catalogue
-from plainbox.session.selection import OverrideRules, flatten, select_units
 from plainbox.units import JobDefinition, ManifestEntryUnit, TemplateUnit, TestPlanUnit
+from plainbox.units.selection import OverrideRules, flatten, select_units
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

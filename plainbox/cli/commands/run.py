@@ -18,9 +18,9 @@ from plainbox.cli.running import add_running, carry_through
 from plainbox.errors import FieldError, UsageError
 from plainbox.providers import Catalogue
 from plainbox.runner import Selection, SessionRun
-from plainbox.session.selection import flatten, matching
 from plainbox.units import JobDefinition, TemplateUnit, TestPlanUnit
 from plainbox.units.patterns import Pattern
+from plainbox.units.selection import flatten, matching
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

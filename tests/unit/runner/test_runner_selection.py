@@ -10,9 +10,9 @@ import pytest
 from plainbox.errors import CorruptedSessionError, NothingSelectedError, UsageError
 from plainbox.runner import Selection
 from plainbox.runner.selection import NEVER_RUN
-from plainbox.session.selection import flatten
 from plainbox.session.state import SessionState
 from plainbox.units import TestPlanUnit
+from plainbox.units.selection import flatten
 
 UNITS = """
 id: res

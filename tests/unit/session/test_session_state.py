@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
 from collections.abc import Iterable
@@ -606,11 +607,13 @@ def lines_run(action: Any, *args: object) -> int:
         return trace
 
     previous = sys.gettrace()
+    gc.disable()  # a collection would run through callbacks of others
     sys.settrace(trace)
     try:
         action(*args)
     finally:
         sys.settrace(previous)
+        gc.enable()
     return count
 
 

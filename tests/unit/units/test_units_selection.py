@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from manager_rig import PROVIDER, full, job, plan, template
 
 from plainbox.errors import FieldError
-from plainbox.session.selection import OverrideRules, excluded_ids, flatten, matching, select, select_units
 from plainbox.units import JobDefinition
 from plainbox.units.patterns import Pattern
+from plainbox.units.selection import OverrideRules, excluded_ids, flatten, matching, select, select_units
 
 
 def flat(*plans, known=()):
