@@ -6,7 +6,8 @@ The form is Checkbox's, so that the checksums of existing units are the same in 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 
 from plainbox.units.record import Value
 
@@ -28,6 +29,12 @@ def checksum(data: Mapping[str, Value], namespace: str | None, parameters: Mappi
 
 
 def _compact(document: Mapping[str, Value]) -> str:
+    return _encoder()(document)
+
+
+@functools.cache
+def _encoder() -> Callable[[object], str]:
     import json
 
-    return json.dumps(document, separators=(",", ":"))
+    # json.dumps would make an encoder for each unit.
+    return json.JSONEncoder(separators=(",", ":")).encode
