@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from plainbox import __version__
+from plainbox.cli.output import clean, say, warn
 from plainbox.errors import PlainboxError, UsageError
 
 __all__ = ["main"]
@@ -36,6 +37,7 @@ EXIT_INTERRUPTED = 130
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    _open_standard_streams()
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a character shows its code: output never fails for that.
         if hasattr(stream, "reconfigure"):
@@ -50,8 +52,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # Whoever read the output has gone; nothing more can be said to it, not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _silence_output()
         return 0
+    except OSError as error:
+        # The disk, the rights, the paths of this machine: nothing that a traceback would explain.
+        _silence_output()
+        place = f"{error.filename}: " if error.filename else ""
+        _complain(PlainboxError(f"{place}{error.strerror or error}"))
+        return PlainboxError.exit_code
     except Exception as error:  # noqa: BLE001 - the last line of defence: a file instead of a traceback
         return _crashed(error)
     return code
@@ -73,6 +81,8 @@ def _dispatch(words: list[str]) -> int:
     )
     _formatter(parser)
     module.configure(parser)
+    if "logging" in sys.modules:
+        _listen_to_log()
     code: int = module.run(parser.parse_args(words[1:]))
     return code
 
@@ -106,6 +116,37 @@ def _overview() -> argparse.ArgumentParser:
     return parser
 
 
+def _open_standard_streams() -> None:
+    """Put the null device where the caller has closed a standard stream: no file of ours must get its number."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdin = sys.stdin or open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+
+
+def _silence_output() -> None:
+    """Let what is still to be written to standard output go nowhere."""
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+
+
+def _listen_to_log() -> None:
+    """Show what the rooms below log as warnings, in the form of all others."""
+    import logging
+
+    class Talk(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            warn(record.getMessage())
+
+    logger = logging.getLogger("plainbox")
+    if not logger.handlers:
+        logger.addHandler(Talk(logging.WARNING))
+
+
 def _formatter(parser: argparse.ArgumentParser) -> None:
     """Colour the help on a terminal; elsewhere the import would only cost time."""
     if sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb":
@@ -115,9 +156,9 @@ def _formatter(parser: argparse.ArgumentParser) -> None:
 
 
 def _complain(error: PlainboxError) -> None:
-    print(f"plainbox: {error}", file=sys.stderr)  # noqa: T201
+    say(clean(f"plainbox: {error}"))
     if error.hint:
-        print(f"  {error.hint}", file=sys.stderr)  # noqa: T201
+        say(clean(f"  {error.hint}"))
 
 
 def _crashed(error: Exception) -> int:

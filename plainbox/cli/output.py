@@ -29,7 +29,7 @@ def say(text: str, end: str = "\n") -> None:
 
 def warn(text: str, hint: str | None = None) -> None:
     """Write a warning, and what to do about it."""
-    say(f"plainbox: warning: {clean(text)}" + (f"\n  {hint}" if hint else ""))
+    say(f"plainbox: warning: {clean(text)}" + (f"\n  {clean(hint)}" if hint else ""))
 
 
 def print_json(schema: str, **content: object) -> None:
@@ -50,7 +50,7 @@ def print_table(rows: Iterable[Sequence[str]], header: Sequence[str] | None = No
 
     The header goes to people only: it is left out when the output is no terminal.
     """
-    cells = [[clean(cell) for cell in row] for row in rows]
+    cells = [[clean(cell).replace("\n", " ") for cell in row] for row in rows]
     if header is not None and sys.stdout.isatty() and cells:
         cells.insert(0, [title.upper() for title in header])
     widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]

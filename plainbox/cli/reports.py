@@ -6,14 +6,17 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import stat
 import sys
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import attrs
 
 from plainbox.errors import UsageError
-from plainbox.session.manager import SessionManager
+from plainbox.session.manager import SessionManager, exporters_of
+from plainbox.units import Unit
 
 __all__ = ["Report", "check_formats", "parse_report", "write_report"]
 
@@ -35,22 +38,37 @@ def parse_report(text: str) -> Report:
     return Report(name, path)
 
 
-def check_formats(manager: SessionManager, reports: list[Report]) -> None:
-    """Raise :class:`UsageError` for a format that is not known, or a place that cannot be written to."""
-    known = manager.exporter_map
+def check_formats(units: Iterable[Unit], reports: list[Report]) -> None:
+    """Raise :class:`UsageError` for a format or option that is not known, or a place that cannot be written to."""
+    known = exporters_of(units) if reports else {}
     for report in reports:
         if report.format not in known:
             short = sorted(name for name in known if "::" not in name)
             raise UsageError(f"no report format {report.format!r}", hint=f"known are {', '.join(short)}")
+        support = known[report.format]
         try:
-            manager.create_exporter(report.format, report.options)
+            support.exporter_cls(list(report.options), exporter_unit=support)
         except ValueError as error:
             raise UsageError(str(error)) from None
-        folder = Path(report.path).absolute().parent
-        if report.path != "-" and not os.access(folder, os.W_OK):
-            raise UsageError(
-                f"cannot write to {str(folder)!r}", hint="name a file in a directory that you may write to"
-            )
+        if report.path != "-":
+            _check_place(report.path)
+
+
+def _check_place(path: str) -> None:
+    hint = "name a file in a directory that you may write to"
+    if os.path.isdir(path):
+        raise UsageError(f"{path!r} is a directory", hint=hint)
+    folder = os.path.dirname(os.path.realpath(path))
+    if not _is_special(path) and not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"cannot write to {folder!r}", hint=hint)
+
+
+def _is_special(path: str) -> bool:
+    """Tell whether the path leads to a device, a pipe or the like: something to write into, not to be replaced."""
+    try:
+        return not stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        return False
 
 
 def write_report(manager: SessionManager, report: Report) -> None:
@@ -60,7 +78,11 @@ def write_report(manager: SessionManager, report: Report) -> None:
         exporter.dump_from_session_manager(manager, sys.stdout.buffer)
         sys.stdout.buffer.flush()
         return
-    target = Path(report.path).absolute()
+    if _is_special(report.path):
+        with open(report.path, "wb") as stream:
+            exporter.dump_from_session_manager(manager, stream)
+        return
+    target = Path(os.path.realpath(report.path))
     fd, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     try:
         with open(fd, "w+b") as stream:

@@ -7,6 +7,7 @@ import argparse
 import contextlib
 import functools
 import logging
+import math
 import signal
 import time
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from plainbox.cli.console.progress import first_reason, make_progress
 from plainbox.cli.console.summary import exit_code_of, print_summary
 from plainbox.cli.output import clean, say, warn
 from plainbox.cli.reports import Report, parse_report, write_report
-from plainbox.errors import PlainboxError
+from plainbox.errors import PlainboxError, SessionError
 from plainbox.runner.phases import SessionRun
 from plainbox.runner.stop import StopRequest
 from plainbox.session.metadata import SessionMetaData
@@ -43,10 +44,20 @@ def add_running(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="also write this report at the end, for example html:report.html (may be given again)",
     )
-    parser.add_argument("--timeout", metavar="SECONDS", type=float, help="limit for jobs that name none of their own")
+    parser.add_argument("--timeout", metavar="SECONDS", type=_limit, help="limit for jobs that name none of their own")
     parser.add_argument("--no-input", action="store_true", help="never ask anything")
     parser.add_argument("-v", "--verbose", action="store_true", help="show what the jobs print")
     parser.add_argument("-q", "--quiet", action="store_true", help="show nothing until the end")
+
+
+def _limit(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+    return seconds
 
 
 def carry_through(run: SessionRun, arguments: argparse.Namespace) -> int:
@@ -61,8 +72,13 @@ def carry_through(run: SessionRun, arguments: argparse.Namespace) -> int:
     progress = make_progress(
         run.runner, functools.partial(_phase, run.state.metadata), verbose=arguments.verbose, quiet=arguments.quiet
     )
-    with _signals(run.stop) as received, progress:
-        finished = run.go_on()
+    try:
+        with _signals(run.stop) as received, progress:
+            finished = run.go_on()
+    except SessionError:
+        print_summary([run.state.job_state_map[job.id] for job in run.jobs], time.monotonic() - started)
+        say(f"The session could not be stored any further. Go on with: plainbox resume {session_id}")
+        raise
     states = [run.state.job_state_map[job.id] for job in run.jobs]
     for problem in run.state.problems:
         warn(str(problem), problem.hint)
@@ -121,7 +137,9 @@ def _signals(stop: StopRequest) -> Iterator[list[int]]:
         else:
             stop.suspend(name)
 
-    previous = {number: signal.signal(number, handle) for number in _SIGNAL_EXIT}
+    # What is ignored on purpose (nohup, background jobs of a script) stays ignored.
+    wanted = [number for number in _SIGNAL_EXIT if signal.getsignal(number) is not signal.SIG_IGN]
+    previous = {number: signal.signal(number, handle) for number in wanted}
     try:
         yield received
     finally:

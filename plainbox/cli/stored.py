@@ -7,18 +7,38 @@ from pathlib import Path
 
 from plainbox.cli.arguments import load_catalogue
 from plainbox.cli.output import warn
+from plainbox.errors import ProviderError
+from plainbox.providers.discovery import named_providers
 from plainbox.runner.selection import Selection
 from plainbox.session.manager import SessionManager
 from plainbox.session.metadata import SessionMetaData
 from plainbox.session.resume import ResumeFlag
 from plainbox.session.storage import SessionStorage
 
-__all__ = ["open_stored", "stored_metadata"]
+__all__ = ["open_stored", "stored_metadata", "stored_providers"]
 
 
 def stored_metadata(storage: SessionStorage) -> SessionMetaData:
     """Return what a stored session says about itself, without reading the rest of it."""
     return SessionMetaData.of_stored(storage.peek_metadata()["meta"])
+
+
+def stored_providers(metadata: SessionMetaData, named: list[Path]) -> list[Path]:
+    """Return the provider directories that a session was begun with, less those that are named now.
+
+    One that holds no provider any more is told, and left out.
+    """
+    found = []
+    for directory in map(Path, Selection.from_blob(metadata.app_blob).providers):
+        if directory in named or directory in found:
+            continue
+        try:
+            named_providers(directory)
+        except ProviderError as error:
+            warn(f"a provider of the session cannot be used: {error}", "--provider DIR names the place where it is now")
+        else:
+            found.append(directory)
+    return found
 
 
 def open_stored(storage: SessionStorage, named: list[Path]) -> SessionManager:
@@ -27,9 +47,7 @@ def open_stored(storage: SessionStorage, named: list[Path]) -> SessionManager:
     The test plans of the session are in effect as far as they are known; of the others a warning tells.
     """
     metadata = stored_metadata(storage)
-    directories = [Path(text) for text in Selection.from_blob(metadata.app_blob).providers]
-    there = [directory for directory in directories if directory.is_dir()]
-    catalogue = load_catalogue(list(dict.fromkeys([*named, *there])), quiet=True)
+    catalogue = load_catalogue([*named, *stored_providers(metadata, named)], quiet=True)
     manager = SessionManager.load_session(list(catalogue.units), storage, flags=[ResumeFlag.READ_ONLY])
     try:
         _take_test_plans(manager, metadata.test_plan_ids)

@@ -180,7 +180,10 @@ class SessionRun:
             try:
                 self.selection.apply(self.state, self._flat_plan())
             except NothingSelectedError:
-                self._end()
+                if any(job_state.result_history for job_state in self.state.job_state_map.values()):
+                    self._end()
+                else:
+                    self.manager.destroy()
                 raise
             metadata.bootstrapping = False
         bootstrap = self.selection.bootstrap_jobs(self.state, self._flat_plan())

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable
-from typing import ParamSpec
+from typing import ParamSpec, TypeVar
 
 from plainbox.errors import SessionError, StorageFullError
 from plainbox.events import signal
@@ -32,6 +32,7 @@ __all__ = ["Runner", "is_done"]
 _log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
+T = TypeVar("T")
 
 
 _SPACE_PAUSE_S = 1.0
@@ -136,8 +137,11 @@ class Runner:
         self._tell(self.on_job_started, job, self._number, self._total)
         result = self._without_running(job_state)
         if result is None:
-            result = self._executor.execute(
-                job_state, lambda stream, data: self._tell(self.on_job_output, job, stream, data)
+            # Without space an attempt does not begin, so it can be tried again.
+            result = self._with_space(
+                lambda: self._executor.execute(
+                    job_state, lambda stream, data: self._tell(self.on_job_output, job, stream, data)
+                )
             )
         if result is None:
             return False
@@ -168,11 +172,15 @@ class Runner:
             _log.warning("What the resource job %s found out cannot be read: %s", job_id, error)
 
     def _checkpoint(self) -> None:
-        """Make the state durable; on a full disk wait for space, since what is known now cannot be found out again."""
+        """Make the state durable."""
+        self._with_space(self._manager.checkpoint)
+
+    def _with_space(self, action: Callable[[], T]) -> T:
+        """Do what needs space; on a full disk wait for it, since what is known now cannot be found out again."""
         waited_s = 0.0
         while True:
             try:
-                self._manager.checkpoint()
+                return action()
             except StorageFullError as error:
                 if waited_s == 0:
                     _log.warning("%s: waiting for space before going on", error)
@@ -180,8 +188,6 @@ class Runner:
                     raise
                 self._stop.wait(_SPACE_PAUSE_S)
                 waited_s += _SPACE_PAUSE_S
-            else:
-                return
 
     def _decide_dropped(self) -> list[JobState]:
         decided = []

@@ -42,6 +42,11 @@ class Selection:
     exclude: tuple[str, ...] = attrs.field(default=(), converter=_texts)
     providers: tuple[str, ...] = attrs.field(default=(), converter=_texts)
 
+    def __attrs_post_init__(self) -> None:
+        # A pattern that cannot be used is refused before there is a session that it would end.
+        for text in (*self.patterns, *self.match, *self.exclude):
+            _pattern(text)
+
     def as_blob(self) -> bytes:
         """Return the form in which the session stores the selection."""
         document = {"testplan_id": self.plan_id, "description": "", "launcher": "", **attrs.asdict(self)}

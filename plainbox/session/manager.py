@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from plainbox.providers import Provider
     from plainbox.units.exporter import ExporterUnitSupport
 
-__all__ = ["SessionManager", "at_most_one_context_filter"]
+__all__ = ["SessionManager", "at_most_one_context_filter", "exporters_of"]
 
 #: Names that are shorter than the full ids of the bundled exporters.
 _SHORT_NAMES = {
@@ -323,7 +323,7 @@ class SessionManager:
         if state is None:
             return {}
         if self._exporters is None or self._exporters[0] != state.unit_list_version:
-            self._exporters = (state.unit_list_version, _exporters_of(state))
+            self._exporters = (state.unit_list_version, exporters_of(state.unit_list))
         return dict(self._exporters[1])
 
     def create_exporter(self, exporter_id: str, option_list: Iterable[str] = (), strict: bool = True) -> Any:
@@ -356,9 +356,10 @@ def _collecting_later() -> Iterator[None]:
             gc.enable()
 
 
-def _exporters_of(state: SessionState) -> dict[str, ExporterUnitSupport]:
+def exporters_of(units: Iterable[Unit]) -> dict[str, ExporterUnitSupport]:
+    """Return the reports that exporter units make possible, by id and then by the short names of the bundled ones."""
     found: dict[str, ExporterUnitSupport] = {}
-    for unit in state.unit_list:
+    for unit in units:
         if isinstance(unit, ExporterUnit):
             support = unit.support
             if support is not None:

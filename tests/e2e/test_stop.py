@@ -73,7 +73,7 @@ def test_terminated(plainbox, started, number: signal.Signals, code: int) -> Non
     started.communicate(timeout=60)
     assert started.returncode == code
     assert outcomes(plainbox) == {"first": None, "second": None}
-    assert plainbox.jobs()["org.example::first"]["running"]
+    assert plainbox.jobs()["org.example::first"]["interrupted"]
     plainbox.run("resume", "--no-input", code=1)
     assert outcomes(plainbox) == {"first": "crash", "second": "pass"}
 

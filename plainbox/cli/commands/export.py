@@ -35,7 +35,8 @@ def run(arguments: argparse.Namespace) -> int:
     storage = find_session(arguments.session)
     with open_stored(storage, arguments.providers) as manager:
         report = Report(arguments.format, arguments.output, tuple(arguments.option))
-        check_formats(manager, [report])
+        assert manager.state is not None
+        check_formats(manager.state.unit_list, [report])
         write_report(manager, report)
     if report.path != "-":
         say(f"Report: {report.path}")

@@ -11,12 +11,12 @@ import argparse
 from pathlib import Path
 
 from plainbox.cli.arguments import add_providers, add_session, find_session, load_catalogue
-from plainbox.cli.output import say
+from plainbox.cli.output import say, warn
 from plainbox.cli.reports import check_formats
 from plainbox.cli.running import EXIT_STOPPED, add_running, carry_through
-from plainbox.cli.stored import stored_metadata
+from plainbox.cli.stored import stored_metadata, stored_providers
 from plainbox.errors import SessionError, UsageError
-from plainbox.runner import Selection, SessionRun
+from plainbox.runner import SessionRun
 from plainbox.runner.phases import APP_ID
 from plainbox.session.storage import SessionStorage, SessionStorageRepository
 
@@ -44,26 +44,33 @@ def run(arguments: argparse.Namespace) -> int:
 def go_on(storage: SessionStorage, arguments: argparse.Namespace, *, insist: bool = False) -> int:
     """Resume one stored session and return the exit code; with ``insist`` also one that was given up as stuck."""
     metadata = stored_metadata(storage)
+    if not storage.has_checkpoint():
+        raise UsageError(f"session {storage.id} has no checkpoint: nothing of it was begun")
     if not metadata.flags & {"incomplete", "setting_up"}:
         raise UsageError(f"session {storage.id} is complete", hint=f"plainbox export {storage.id} makes reports of it")
-    named = list(dict.fromkeys([*arguments.providers, *map(Path, Selection.from_blob(metadata.app_blob).providers)]))
-    catalogue = load_catalogue(named)
+    named: list[Path] = [directory.resolve() for directory in arguments.providers]
+    catalogue = load_catalogue([*named, *stored_providers(metadata, named)])
+    # Before the session is opened: that gives the interrupted job its verdict.
+    check_formats(catalogue.units, arguments.reports)
     with SessionRun.reopen(catalogue, storage, timeout_s=arguments.timeout, insist=insist) as session_run:
         if "stuck" in session_run.state.metadata.flags:
             say(f"Session {storage.id} was opened again and again without a new result.")
             say(f"Try once more with: plainbox resume --insist {storage.id}")
             return EXIT_STOPPED
-        check_formats(session_run.manager, arguments.reports)
         return carry_through(session_run, arguments)
 
 
 def newest_incomplete() -> SessionStorage | None:
-    """Return the youngest session that can be gone on with; sessions that cannot be read do not count here."""
+    """Return the youngest session that can be gone on with; of those that cannot be read a warning tells."""
     for storage in SessionStorageRepository().get_storage_list():
         try:
             metadata = stored_metadata(storage)
-        except (SessionError, OSError):
+            is_running = storage.is_locked()
+        except (SessionError, OSError) as error:
+            warn(f"session {storage.id} is passed over: {error}")
             continue
         if metadata.app_id == APP_ID and metadata.flags & {"incomplete", "setting_up"}:
-            return storage
+            if not is_running:
+                return storage
+            say(f"Session {storage.id} is running.")
     return None

@@ -40,12 +40,8 @@ def run(arguments: argparse.Namespace) -> int:
         if code is not None:
             return code
     selection = _selection(catalogue, arguments, asks)
+    check_formats(catalogue.units, arguments.reports)
     with SessionRun.start(catalogue, selection, title=arguments.title, timeout_s=arguments.timeout) as session_run:
-        try:
-            check_formats(session_run.manager, arguments.reports)
-        except UsageError:
-            session_run.manager.destroy()
-            raise
         return carry_through(session_run, arguments)
 
 
@@ -58,11 +54,14 @@ def _selection(catalogue: Catalogue, arguments: argparse.Namespace, asks: bool) 
         "exclude": arguments.exclude,
         "providers": [str(Path(directory).resolve()) for directory in arguments.providers],
     }
-    if len(words) == 1:
-        plan = _plan(catalogue, words[0])
-        if plan is not None:
-            _report_plan(catalogue, plan)
-            return Selection(plan_id=plan.id, **common)
+    plans = [plan for plan in (_plan(catalogue, word) for word in words) if plan is not None]
+    if plans and len(words) > 1:
+        raise UsageError(
+            f"test plan {plans[0].id!r} is named beside something else", hint="name one test plan, or patterns of jobs"
+        )
+    if plans:
+        _report_plan(catalogue, plans[0])
+        return Selection(plan_id=plans[0].id, **common)
     return Selection(patterns=words, **common)
 
 
@@ -75,8 +74,8 @@ def _plan(catalogue: Catalogue, word: str) -> TestPlanUnit | None:
             raise
         try:
             pattern = Pattern.parse(word, None)
-        except FieldError:
-            raise error from None
+        except FieldError as bad:
+            raise UsageError(bad.message) from None
         known = [*catalogue.of_kind(JobDefinition).values(), *catalogue.of_kind(TemplateUnit).values()]
         if any(pattern.matches(unit.id) or pattern.matches(unit.partial_id or "") for unit in known):
             return None

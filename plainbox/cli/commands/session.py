@@ -90,7 +90,7 @@ def _show(arguments: argparse.Namespace) -> int:
     storage = find_session(arguments.session)
     facts = _describe(storage)
     with open_stored(storage, arguments.providers) as manager:
-        jobs = _jobs(manager)
+        jobs = _jobs(manager, is_running=facts["state"] == "running")
     if arguments.json:
         print_json("plainbox.session/1", **facts, jobs=jobs)
         return 0
@@ -101,7 +101,7 @@ def _show(arguments: argparse.Namespace) -> int:
     print_table(
         (
             (
-                str(job["outcome"] or ("running" if job["running"] else "not run")),
+                _outcome(job),
                 str(job["id"]),
                 str(job["shown_duration"]),
                 str(job["reason"]),
@@ -113,7 +113,12 @@ def _show(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _jobs(manager: SessionManager) -> list[dict[str, object]]:
+def _outcome(job: dict[str, object]) -> str:
+    words = (job["outcome"], job["running"] and "running", job["interrupted"] and "interrupted")
+    return str(next(filter(None, words), "not run"))
+
+
+def _jobs(manager: SessionManager, *, is_running: bool) -> list[dict[str, object]]:
     state = manager.state
     assert state is not None
     listed = {job.id: None for job in state.run_list}
@@ -126,7 +131,8 @@ def _jobs(manager: SessionManager) -> list[dict[str, object]]:
                 "id": job_id,
                 "summary": job_state.job.summary,
                 "outcome": job_state.result.outcome,
-                "running": job_id in state.metadata.running,
+                "running": is_running and job_id in state.metadata.running,
+                "interrupted": not is_running and job_id in state.metadata.running,
                 "duration": job_state.result.execution_duration,
                 "shown_duration": duration(job_state.result.execution_duration),
                 "return_code": job_state.result.return_code,

@@ -33,11 +33,11 @@ def run(arguments: argparse.Namespace) -> int:
     for index, unit in enumerate(units):
         if index:
             write("")
-        write(f"# {unit.kind} {unit.id}")
-        write(f"# {unit.origin}")
+        write(clean(f"# {unit.kind} {unit.id}"))
+        write(clean(f"# {unit.origin}"))
         write(clean(_source(unit)))
         for issue in unit.issues:
-            write(f"# {issue}")
+            write(clean(f"# {issue}"))
     return 0
 
 

@@ -32,16 +32,20 @@ def choose(title: str, options: Sequence[str]) -> int:
 
 
 def confirm(question: str, *, default: bool) -> bool:
-    """Return the answer to a yes-or-no question; the empty answer is the default."""
+    """Return the answer to a yes-or-no question; the empty answer is the default, the end of the input is no."""
     choices = "Y/n" if default else "y/N"
-    answer = _read(f"{question} [{choices}] ").lower()
-    return default if not answer else answer in ("y", "yes")
+    answer = _read(f"{question} [{choices}] ")
+    if answer is None:
+        return False
+    return default if not answer else answer.lower() in ("y", "yes")
 
 
-def _read(prompt: str) -> str:
+def _read(prompt: str) -> str | None:
+    """Return what was typed, ``None`` at the end of the input."""
     sys.stderr.write(prompt)
     sys.stderr.flush()
     line = sys.stdin.readline()
     if not line:
         say("")
+        return None
     return line.strip()
