@@ -58,7 +58,7 @@ def find_session(text: str | None) -> SessionStorage:
     from plainbox.session.storage import SessionStorage, SessionStorageRepository
 
     if text is not None and "/" in text and Path(text).is_dir():
-        if not any(Path(text).glob("journal-*.pbj")):
+        if not (Path(text, "lock").is_file() or any(Path(text).glob("journal-*.pbj"))):
             raise UsageError(f"{text!r} holds no session")
         return SessionStorage(Path(text))
     stored = SessionStorageRepository().get_storage_list()

@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.session is not None:
         storage = find_session(arguments.session)
     else:
-        newest = newest_incomplete()
+        newest = newest_incomplete(or_running=True)
         if newest is None:
             raise UsageError("there is no session to go on with", hint="plainbox session list shows all sessions")
         storage = newest
@@ -60,8 +60,12 @@ def go_on(storage: SessionStorage, arguments: argparse.Namespace, *, insist: boo
         return carry_through(session_run, arguments)
 
 
-def newest_incomplete() -> SessionStorage | None:
-    """Return the youngest session that can be gone on with; of those that cannot be read a warning tells."""
+def newest_incomplete(*, or_running: bool = False) -> SessionStorage | None:
+    """Return the youngest session that can be gone on with; of those that cannot be read a warning tells.
+
+    One that is running cannot; with ``or_running`` it is returned when there is no other.
+    """
+    running: SessionStorage | None = None
     for storage in SessionStorageRepository().get_storage_list():
         try:
             metadata = stored_metadata(storage)
@@ -72,5 +76,5 @@ def newest_incomplete() -> SessionStorage | None:
         if metadata.app_id == APP_ID and metadata.flags & {"incomplete", "setting_up"}:
             if not is_running:
                 return storage
-            say(f"Session {storage.id} is running.")
-    return None
+            running = running or storage
+    return running if or_running else None

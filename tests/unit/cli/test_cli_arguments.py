@@ -11,7 +11,9 @@ import pytest
 from plainbox.cli.arguments import find_session, load_catalogue
 from plainbox.cli.reports import Report, check_formats, parse_report, write_report
 from plainbox.errors import ProviderError, UsageError
+from plainbox.providers import Catalogue
 from plainbox.session import SessionManager, SessionStorage
+from plainbox.units import Unit
 
 
 @pytest.fixture
@@ -148,23 +150,29 @@ def test_rights_of_a_report(tmp_path: Path) -> None:
     assert (tmp_path / "report").stat().st_mode == ordinary.stat().st_mode
 
 
-def test_unknown_format() -> None:
+@pytest.fixture(scope="module")
+def units() -> list[Unit]:
+    """The units of the bundled providers, exporters among them."""
+    return Catalogue.load(installed=False).units
+
+
+def test_unknown_format(units: list[Unit]) -> None:
     """A format that is not known is answered with the short names of those that are."""
     with pytest.raises(UsageError, match="no report format 'pdf'") as raised:
-        check_formats(Manager(), [Report("pdf", "-")])
-    assert raised.value.hint == "known are text"
+        check_formats(units, [Report("pdf", "-")])
+    assert raised.value.hint == "known are html, json, junit, text, xlsx"
 
 
-def test_unknown_option() -> None:
+def test_unknown_option(units: list[Unit]) -> None:
     """An option that the format does not have is told before anything runs."""
-    with pytest.raises(UsageError, match="unknown option"):
-        check_formats(Manager(), [Report("text", "-", ("other",))])
+    with pytest.raises(UsageError, match="unsupported option"):
+        check_formats(units, [Report("text", "-", ("other",))])
 
 
-def test_place_that_cannot_be_written_to(tmp_path: Path) -> None:
+def test_place_that_cannot_be_written_to(units: list[Unit], tmp_path: Path) -> None:
     """A report that could not be written in the end is refused in the beginning."""
     with pytest.raises(UsageError, match="cannot write"):
-        check_formats(Manager(), [Report("text", str(tmp_path / "none" / "report"))])
+        check_formats(units, [Report("text", str(tmp_path / "none" / "report"))])
 
 
 # -- providers

@@ -268,6 +268,7 @@ def test_session_show(run, directory: Path) -> None:
         "summary",
         "outcome",
         "running",
+        "interrupted",
         "duration",
         "shown_duration",
         "return_code",
