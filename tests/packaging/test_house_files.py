@@ -136,7 +136,11 @@ def test_second_make_installs_nothing(tmp_path: Path) -> None:
         path.touch()
         os.utime(path, (1_000_000 - age, 1_000_000 - age))
     done = subprocess.run(
-        ["make", "-n", "-f", str(ROOT / "Makefile"), "run"], cwd=tmp_path, capture_output=True, text=True, check=True
+        ["make", "--no-print-directory", "-n", "-f", str(ROOT / "Makefile"), "run"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout.count("\n") == 1
     assert "plainbox run --no-input" in done.stdout
