@@ -23,7 +23,7 @@ from plainbox.runner.stop import StopRequest
 from plainbox.session.metadata import SessionMetaData
 from plainbox.session.outcome import OUTCOME_METADATA_MAP
 
-__all__ = ["add_running", "carry_through"]
+__all__ = ["add_running", "carry_through", "exit_code_of_stop", "stopping_on_signals"]
 
 _log = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ def carry_through(run: SessionRun, arguments: argparse.Namespace) -> int:
         run.runner, functools.partial(_phase, run.state.metadata), verbose=arguments.verbose, quiet=arguments.quiet
     )
     try:
-        with _signals(run.stop) as received, progress:
+        with stopping_on_signals(run.stop) as received, progress:
             finished = run.go_on()
     except SessionError:
         print_summary([run.state.job_state_map[job.id] for job in run.jobs], time.monotonic() - started)
@@ -84,11 +84,18 @@ def carry_through(run: SessionRun, arguments: argparse.Namespace) -> int:
         warn(str(problem), problem.hint)
     took_s = time.monotonic() - started
     # Before the summary: whatever becomes of that, who has asked for a report has it.
-    reports = _write_reports(run, arguments.reports) if finished else []
+    reports = _write_reports(run, arguments.reports) if finished or run.failed_setup else []
     print_summary(states, took_s)
-    if not finished:
+    if run.failed_setup:
+        failed = ", ".join(job.id for job in run.failed_setup)
+        say(
+            clean(
+                f"The setup has failed ({failed}), so nothing else was run. Try again with: plainbox resume {session_id}"
+            )
+        )
+    elif not finished:
         say(f"Stopped before the end. Go on with: plainbox resume {session_id}")
-        return _SIGNAL_EXIT[received[-1]] if run.stop.cancel.cancelled and received else EXIT_STOPPED
+        return exit_code_of_stop(run.stop, received)
     code = exit_code_of(states)
     for report, error in reports:
         if error is not None:
@@ -101,7 +108,14 @@ def carry_through(run: SessionRun, arguments: argparse.Namespace) -> int:
     return code
 
 
+def exit_code_of_stop(stop: StopRequest, received: list[int]) -> int:
+    """Return the exit code of a run that these signals have stopped: of one that ended a job, or of a stop between jobs."""
+    return _SIGNAL_EXIT[received[-1]] if stop.cancel.cancelled and received else EXIT_STOPPED
+
+
 def _phase(metadata: SessionMetaData) -> str:
+    if metadata.setting_up:
+        return "Setting up: jobs that prepare this machine"
     return "Preparing: jobs that find out what there is" if metadata.bootstrapping else "Running"
 
 
@@ -120,7 +134,7 @@ def _write_reports(run: SessionRun, reports: list[Report]) -> list[tuple[Report,
 
 
 @contextlib.contextmanager
-def _signals(stop: StopRequest) -> Iterator[list[int]]:
+def stopping_on_signals(stop: StopRequest) -> Iterator[list[int]]:
     """Let signals stop the run: the first interrupt after the current job, anything else at once."""
     received: list[int] = []
 

@@ -10,7 +10,7 @@ from typing import TypeVar, cast
 from plainbox.errors import PlainboxError, UnitError, UsageError
 from plainbox.providers.discovery import bundled_providers, installed_providers, named_providers
 from plainbox.providers.provider import Provider
-from plainbox.units import Unit
+from plainbox.units import JobDefinition, Unit
 from plainbox.units.fields import closest
 from plainbox.units.interpolation import Environment
 
@@ -22,15 +22,23 @@ U = TypeVar("U", bound=Unit)
 class Catalogue:
     """The units that a command works on.
 
-    An id is unique within its kind: of two units with one id the first counts, and unless they are equal the clash is
+    An id is unique within its kind, jobs and setup jobs being one: of two units with one id the first counts, and unless they are equal the clash is
     one of ``problems``, as is everything that could not be read.
     """
 
-    def __init__(self, providers: Iterable[Provider], problems: Iterable[PlainboxError] = ()) -> None:
+    def __init__(
+        self,
+        providers: Iterable[Provider],
+        problems: Iterable[PlainboxError] = (),
+        environment: Environment | None = None,
+    ) -> None:
         self.problems: list[PlainboxError] = list(problems)
+        #: The [environment] section of the settings.
+        self.environment: Environment = environment or {}
         self.providers: list[Provider] = []
         self.units: list[Unit] = []
         self._by_kind: dict[str, dict[str, Unit]] = {}
+        self._first: dict[tuple[str, str], Unit] = {}
         names: dict[tuple[str, str], Provider] = {}
         for provider in providers:
             first = names.setdefault((provider.namespace, provider.name), provider)
@@ -52,20 +60,21 @@ class Catalogue:
         """Return the catalogue of the providers named by the user, the installed and the bundled ones.
 
         A named provider that cannot be loaded raises :class:`ProviderError`, others become ``problems``.
-        ``environment`` is the [environment] section of the settings, for the Jinja2 texts of units.
+        ``environment`` is the [environment] section of the settings, for the Jinja2 texts of units and for jobs.
         """
         problems: list[PlainboxError] = []
         providers = [provider for directory in named for provider in named_providers(directory, environment)]
         if installed:
             providers += installed_providers(problems, environment)
         providers += bundled_providers(problems, environment)
-        return cls(providers, problems)
+        return cls(providers, problems, environment)
 
     def _add(self, provider: Provider) -> None:
         self.providers.append(provider)
         for unit in provider.unit_list:
             if unit.id:
-                first = self._by_kind.setdefault(unit.kind, {}).setdefault(unit.id, unit)
+                kind = JobDefinition.kind if isinstance(unit, JobDefinition) else unit.kind
+                first = self._first.setdefault((kind, unit.id), unit)
                 if first is not unit:
                     if first != unit:
                         self.problems.append(
@@ -76,12 +85,21 @@ class Catalogue:
                             )
                         )
                     continue
+                self._by_kind.setdefault(unit.kind, {})[unit.id] = unit
             self.units.append(unit)
         self.problems += provider.problem_list
 
     def of_kind(self, kind: type[U]) -> dict[str, U]:
         """Return the units of a kind by full id, in the order in which they were loaded."""
         return cast(dict[str, U], self._by_kind.get(kind.kind, {}))
+
+    def jobs_and_siblings(self) -> dict[str, JobDefinition]:
+        """Return the jobs by full id, and those that each of them brings along; a job wins over a sibling."""
+        jobs = dict(self.of_kind(JobDefinition))
+        for job in list(jobs.values()):
+            for sibling in job.siblings_units():
+                jobs.setdefault(sibling.id, sibling)
+        return jobs
 
     def find(self, kind: type[U], name: str) -> U:
         """Return the unit with a full id, or with a partial id that only one has; otherwise :class:`UsageError`."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A whole run: a new session or one that goes on, through its phases.
 
-Bootstrap (the resource jobs that templates need), selection, the jobs themselves. Which phase a session is in is part of
-its state, so a run that was interrupted in any of them goes on where it was.
+Setup (jobs that prepare the machine), bootstrap (the resource jobs that templates need), selection, the jobs themselves.
+Which phase a session is in is part of its state, so a run that was interrupted in any of them goes on where it was.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from plainbox.runner.stop import StopRequest
 from plainbox.session.boot import boot_id
 from plainbox.session.dirs import WellKnownDirsHelper
 from plainbox.session.manager import SessionManager
+from plainbox.session.outcome import failed
 from plainbox.session.result import JobResult
 from plainbox.session.state import SessionState
 from plainbox.session.storage import SessionStorage, SessionStorageRepository
@@ -54,9 +55,12 @@ class SessionRun:
         self.stop = StopRequest()
         #: Attempts that were interrupted, as they were judged when the session was opened again.
         self.settled: list[tuple[JobDefinition, JobResult]] = []
+        #: The setup jobs that failed: nothing but setup jobs has run, and a resume tries these again.
+        self.failed_setup: list[JobDefinition] = []
         self._catalogue = catalogue
         share_dir = WellKnownDirsHelper(manager.storage).share_pathname
-        self._environment = JobEnvironment(catalogue.providers, share_dir)
+        # A variable that whoever started this has set says more than a file.
+        self._environment = JobEnvironment(catalogue.providers, share_dir, {**catalogue.environment, **os.environ})
         executor = JobExecutor(manager, ExecutionEngine(), self._environment, self.stop, timeout_s=timeout_s)
         self.runner = Runner(manager, executor, self.stop, reselect=self._reselect)
 
@@ -71,8 +75,12 @@ class SessionRun:
         repository: SessionStorageRepository | None = None,
         title: str | None = None,
         timeout_s: float | None = None,
+        strict: bool = True,
     ) -> Self:
-        """Return the run of a new session; it is on disk, locked, and nothing has run yet."""
+        """Return the run of a new session; it is on disk, locked, and nothing has run yet.
+
+        With ``strict`` an instance of a template that is no good job fails; otherwise it is left out.
+        """
         plan = catalogue.find(TestPlanUnit, selection.plan_id) if selection.plan_id is not None else None
         clear_dead_directories()
         repository = repository if repository is not None else SessionStorageRepository()
@@ -82,7 +90,9 @@ class SessionRun:
         metadata.title = title or (plan.name if plan is not None else " ".join(selection.patterns))
         metadata.app_id = APP_ID
         metadata.app_blob = selection.as_blob()
-        metadata.flags = {"incomplete", "bootstrapping"} | (set() if plan is not None else {"testplanless"})
+        metadata.flags = {"incomplete", "setting_up", "bootstrapping"}
+        metadata.flags |= {"strict_template_expansion"} if strict else set()
+        metadata.flags |= set() if plan is not None else {"testplanless"}
         metadata.test_plan_ids = [plan.id] if plan is not None else []
         metadata.boot_id = boot_id()
         metadata.tz_offset = time.localtime().tm_gmtoff
@@ -133,6 +143,8 @@ class SessionRun:
                     run._reselect()
 
             run.settled = settle_interrupted(manager, afterwards=reselect)
+            if metadata.setting_up:
+                run.runner.again = {job.id for job in run.state.run_list if run._has_failed(job)}
         except BaseException:
             storage.close()
             raise
@@ -145,11 +157,27 @@ class SessionRun:
         if missing:
             raise UsageError(f"test plans of the session are not known any more: {', '.join(missing)}")
         self.manager.test_plans = tuple(known[plan_id] for plan_id in plan_ids)
-        if self.state.metadata.bootstrapping:
-            bootstrap = self.selection.bootstrap_jobs(self.state, self._flat_plan())
-            self.state.update_desired_job_list(bootstrap, include_mandatory=False)
+        if self.state.metadata.setting_up:
+            self._want_setup()
+        elif self.state.metadata.bootstrapping:
+            self._want_bootstrap()
         self.state.manifest = load_manifest(dirs.machine_manifest())
         self._write_manifest_records()
+
+    def _want_setup(self) -> None:
+        jobs = self.selection.setup_jobs(self.state, self._flat_plan())
+        if jobs:
+            self.state.update_desired_job_list(jobs, include_mandatory=False)
+        else:
+            self.state.metadata.setting_up = False
+            self._want_bootstrap()
+
+    def _want_bootstrap(self) -> None:
+        jobs = self.selection.bootstrap_jobs(self.state, self._flat_plan())
+        self.state.update_desired_job_list(jobs, include_mandatory=False)
+
+    def _has_failed(self, job: JobDefinition) -> bool:
+        return failed(self.state.job_state_map[job.id].result.outcome)
 
     def _write_manifest_records(self) -> None:
         entries = self._catalogue.of_kind(ManifestEntryUnit).values()
@@ -172,8 +200,39 @@ class SessionRun:
     # -- going on
 
     def go_on(self) -> bool:
-        """Run what is left; return whether the end was reached before somebody asked to stop."""
+        """Run what is left; return whether the end was reached.
+
+        It is not when somebody asked to stop, and when a setup job has failed: see :attr:`failed_setup`.
+        """
+        if not self.prepare():
+            return False
+        plan = self._flat_plan()
+        before = [*self.selection.setup_jobs(self.state, plan), *self.selection.bootstrap_jobs(self.state, plan)]
+        states = self.state.job_state_map
+        self.runner.uncounted = frozenset(job.id for job in before if is_done(states[job.id]))
+        # This begins with one checkpoint of the selection and of the results of what cannot be put in order: nothing that
+        # was chosen gets lost.
+        if not self.runner.run():
+            return False
+        self._end()
+        return True
+
+    def prepare(self, *, setup: bool = True) -> bool:
+        """Run what is left of the setup and the bootstrap, and select; return whether all of that is done.
+
+        Without ``setup`` no setup job runs: for a look at what would be selected. A selection without jobs raises
+        :class:`NothingSelectedError`.
+        """
         metadata = self.state.metadata
+        if metadata.setting_up:
+            if setup and not self.runner.run():
+                return False
+            self.failed_setup = [job for job in self.state.run_list if self._has_failed(job)]
+            if self.failed_setup:
+                # What would run now would find a machine that nobody has described.
+                return False
+            metadata.setting_up = False
+            self._want_bootstrap()
         if metadata.bootstrapping:
             if not self.runner.run():
                 return False
@@ -186,22 +245,14 @@ class SessionRun:
                     self.manager.destroy()
                 raise
             metadata.bootstrapping = False
-        bootstrap = self.selection.bootstrap_jobs(self.state, self._flat_plan())
-        states = self.state.job_state_map
-        self.runner.uncounted = frozenset(job.id for job in bootstrap if is_done(states[job.id]))
-        # This begins with one checkpoint of the selection and of the results of what cannot be put in order: nothing that
-        # was chosen gets lost.
-        if not self.runner.run():
-            return False
-        self._end()
         return True
 
     def _end(self) -> None:
-        self.state.metadata.flags -= {"incomplete", "bootstrapping"}
+        self.state.metadata.flags -= {"incomplete", "setting_up", "bootstrapping"}
         self.manager.checkpoint()
 
     def _reselect(self) -> None:
-        if not self.state.metadata.bootstrapping:
+        if not (self.state.metadata.setting_up or self.state.metadata.bootstrapping):
             self.selection.apply(self.state, self._flat_plan())
 
     def _flat_plan(self) -> FlatPlan | None:

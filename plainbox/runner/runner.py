@@ -67,6 +67,8 @@ class Runner:
         self._space_wait_s = space_wait_s
         #: Ids of jobs that belong to an earlier phase: they do not count among those of this one.
         self.uncounted: frozenset[str] = frozenset()
+        #: Ids of jobs that run once more although they have a result.
+        self.again: set[str] = set()
         self._number = self._total = 0
         self._watcher_failed = False
 
@@ -103,7 +105,7 @@ class Runner:
         while position < len(self._state.run_list):
             job_state = states[self._state.run_list[position].id]
             position += 1
-            if is_done(job_state):
+            if self._is_done(job_state):
                 continue
             if self._stop.requested:
                 return False
@@ -128,7 +130,10 @@ class Runner:
         ids = [job.id for job in self._state.run_list if job.id not in self.uncounted]
         ids += [job_id for job_id in self._state.dropped if job_id in states]
         self._total = len(ids)
-        self._number = sum(is_done(states[job_id]) for job_id in ids)
+        self._number = sum(self._is_done(states[job_id]) for job_id in ids)
+
+    def _is_done(self, job_state: JobState) -> bool:
+        return is_done(job_state) and job_state.job.id not in self.again
 
     def _run_job(self, job_state: JobState) -> bool:
         """Bring one job to its result; return whether the run list may be another one now."""
@@ -145,6 +150,7 @@ class Runner:
             )
         if result is None:
             return False
+        self.again.discard(job.id)
         units = self._state.unit_list_version
         self._take(job_state, result)
         made_units = units != self._state.unit_list_version and self._reselect is not None

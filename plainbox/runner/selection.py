@@ -15,7 +15,7 @@ import attrs
 
 from plainbox.errors import CorruptedSessionError, NothingSelectedError, UsageError
 from plainbox.session.state import SessionState
-from plainbox.units import JobDefinition, TemplateUnit
+from plainbox.units import JobDefinition, SetupJobDefinition, TemplateUnit
 from plainbox.units.patterns import Pattern
 from plainbox.units.selection import FlatPlan, excluded_ids, select
 
@@ -65,13 +65,16 @@ class Selection:
         except (ValueError, TypeError, AttributeError):
             raise CorruptedSessionError("what the session was asked to run makes no sense") from None
 
+    def setup_jobs(self, state: SessionState, plan: FlatPlan | None) -> list[JobDefinition]:
+        """Return the setup jobs of the plan, in its order; without a plan there are none."""
+        jobs = self._named(plan.setup, state) if plan is not None else []
+        return [job for job in jobs if isinstance(job, SetupJobDefinition)]
+
     def bootstrap_jobs(self, state: SessionState, plan: FlatPlan | None) -> list[JobDefinition]:
         """Return the jobs that run before the selection: those the plan names, or what templates need."""
-        states = state.job_state_map
         if plan is not None:
-            by_hand = [_pattern(text) for text in self.exclude]
-            jobs = [states[job_id].job for job_id in plan.bootstrap if job_id in states]
-            return [job for job in jobs if not any(_means(pattern, job) for pattern in by_hand)]
+            return self._named(plan.bootstrap, state)
+        states = state.job_state_map
         patterns = [_pattern(text) for text in self.patterns]
         needed = dict.fromkeys(
             unit.resource_id
@@ -79,6 +82,11 @@ class Selection:
             if isinstance(unit, TemplateUnit) and any(_may_mean(pattern, unit) for pattern in patterns)
         )
         return [states[job_id].job for job_id in needed if job_id in states]
+
+    def _named(self, ids: Iterable[str], state: SessionState) -> list[JobDefinition]:
+        by_hand = [_pattern(text) for text in self.exclude]
+        jobs = [state.job_state_map[job_id].job for job_id in ids if job_id in state.job_state_map]
+        return [job for job in jobs if not any(_means(pattern, job) for pattern in by_hand)]
 
     def apply(self, state: SessionState, plan: FlatPlan | None) -> None:
         """Set the wish list of the state; a selection without jobs raises :class:`NothingSelectedError`."""
@@ -110,7 +118,7 @@ class Selection:
         state.update_desired_job_list(wanted, excluded=frozenset(excluded))
 
     def _hand_picked(self, jobs: Iterable[JobDefinition]) -> list[str]:
-        known = list(jobs)
+        known = [job for job in jobs if not isinstance(job, SetupJobDefinition)]
         found: dict[str, None] = {}
         for text in self.patterns:
             pattern = _pattern(text)

@@ -134,7 +134,10 @@ class _Restoring:
 
     def all_jobs(self) -> None:
         """Restore everything that is stored about jobs."""
+        # Of several resource jobs that make the same job, the first one to run made it.
+        self._state.makers = {job_id: entry["via"] for job_id, entry in self._entries.items() if entry.get("via")}
         missing = self._replay_known()
+        self._state.makers = {}
         missing += sorted({item for items in self._lists for item in items} - self._entries.keys() - self._known())
         bogus = [job_id for job_id in missing if job_of_definition(job_id, self._definitions.get(job_id)) is None]
         if bogus:

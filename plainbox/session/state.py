@@ -14,7 +14,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Protocol
 
-from plainbox.errors import DependencyDuplicateError, DependencyError, PlainboxError, SessionError
+from plainbox.errors import DependencyDuplicateError, DependencyError, PlainboxError, SessionError, UnitError
 from plainbox.events import signal
 from plainbox.session import summary
 from plainbox.session.announcement import Announcement
@@ -70,6 +70,8 @@ class SessionState:
         self.audit_readiness = False
         #: What the machine is; ``None`` until somebody has collected it.
         self.system_information: dict[str, JsonValue] | None = None
+        #: Which resource job has made a job, when that is known before: the first of several that could.
+        self.makers: Mapping[str, str] = {}
         self._manifest: dict[str, bool | int] = {}
         self._templates: dict[str, list[TemplateUnit]] = {}
         #: Checksums of the units that templates made and that are no jobs.
@@ -368,6 +370,7 @@ class SessionState:
         else:
             records = records_of(result, job.id)
         self.resource_map[job.id] = records or [{}]
+        strict = "strict_template_expansion" in self.metadata.flags
         for template in tuple(self._templates.get(job.id, ())):
             accepted = 0
             for record in records:
@@ -375,11 +378,16 @@ class SessionState:
                     unit = template.instantiate(record, accepted + 1)
                     if unit is not None:
                         accepted += 1
-                        announcement.step(self._add_instance, unit, job)
+                        if strict or not unit.errors:
+                            announcement.step(self._add_instance, unit, job)
+                        else:
+                            self._note(_left_out(unit))
                 except PlainboxError as error:
                     self._note(error)
 
     def _add_instance(self, unit: Unit, via: JobDefinition) -> None:
+        if self.makers.get(unit.id, via.id) != via.id:
+            return
         try:
             # A resource job that runs again makes the same units again.
             if isinstance(unit, JobDefinition):
@@ -436,6 +444,11 @@ class SessionState:
 def _stands_for(known: JobDefinition, job: JobDefinition) -> bool:
     """Tell whether ``known`` was made from what a session has stored of ``job``: the beginning of its checksum."""
     return _STORED_DIGITS <= len(known.checksum) < len(job.checksum) and job.checksum.startswith(known.checksum)
+
+
+def _left_out(instance: Unit) -> PlainboxError:
+    error = instance.errors[0]
+    return UnitError(f"{instance.id} is left out of the session: {error.message}", origin=error.origin, hint=error.hint)
 
 
 def _siblings_of(job: JobDefinition) -> Iterator[JobDefinition]:

@@ -11,6 +11,7 @@ from plainbox.units.manifest import ManifestEntryUnit
 from plainbox.units.origin import Origin
 from plainbox.units.packaging import PackagingMetaDataUnit
 from plainbox.units.reader import read_units
+from plainbox.units.setup_job import SetupJobDefinition
 from plainbox.units.template import TemplateUnit
 from plainbox.units.test_plan import TestPlanUnit
 from plainbox.units.unit import Unit, UnitProvider
@@ -27,6 +28,7 @@ __all__ = [
     "PackagingMetaDataUnit",
     "ResourceExpression",
     "ResourceProgram",
+    "SetupJobDefinition",
     "Severity",
     "TemplateUnit",
     "TestPlanUnit",

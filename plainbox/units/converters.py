@@ -26,6 +26,7 @@ __all__ = [
     "mapping",
     "mappings",
     "names",
+    "natural",
     "numbered",
     "qualify",
     "reference",
@@ -38,6 +39,7 @@ __all__ = [
 OnError: TypeAlias = Callable[[FieldError], None]
 
 _MAX_DURATION_LENGTH = 60
+_MAX_DIGITS = 18  # more than anything counts, less than 64 bits
 _DURATION = re.compile(r"(?:([0-9]+)h)?[ :]*(?:([0-9]+)m)?[ :]*(?:([0-9]+)s)?")
 _TRUE = {"yes", "true", "on", "1", "y", "t"}
 _FALSE = {"no", "false", "off", "0", "n", "f"}
@@ -136,6 +138,14 @@ def flag(value: Value, namespace: str | None = None) -> bool:
     if word in _FALSE:
         return False
     raise FieldError(f"{word!r} is neither yes nor no")
+
+
+def natural(value: Value, namespace: str | None = None) -> int:
+    """Return a natural number: decimal digits, at most 18 of them."""
+    digits = text(value).strip()
+    if not digits.isdecimal() or len(digits) > _MAX_DIGITS:
+        raise FieldError(f"{digits[:60]!r} is not a natural number")
+    return int(digits)
 
 
 def duration(value: Value, namespace: str | None = None) -> float:

@@ -238,7 +238,7 @@ class JobDefinition(Unit):
         return tuple(result)
 
     def _sibling(self, overrides: Mapping[str, Value]) -> JobDefinition:
-        return JobDefinition(
+        return type(self)(
             _overridden(self.data, overrides),
             raw=_overridden(self.raw, overrides),
             origin=self.origin,

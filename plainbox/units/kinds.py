@@ -16,6 +16,7 @@ from plainbox.units.manifest import ManifestEntryUnit
 from plainbox.units.origin import Origin
 from plainbox.units.packaging import PackagingMetaDataUnit
 from plainbox.units.record import Record, Value
+from plainbox.units.setup_job import SetupJobDefinition
 from plainbox.units.template import TemplateUnit
 from plainbox.units.test_plan import TestPlanUnit
 from plainbox.units.unit import Unit, UnitProvider
@@ -26,6 +27,7 @@ KINDS: Mapping[str, type[Unit]] = {
     cls.kind: cls
     for cls in (
         JobDefinition,
+        SetupJobDefinition,
         TemplateUnit,
         TestPlanUnit,
         CategoryUnit,

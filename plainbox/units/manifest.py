@@ -10,8 +10,6 @@ from plainbox.units.unit import Unit
 
 __all__ = ["ManifestEntryUnit"]
 
-_MAX_DIGITS = 18  # more than anything counts, less than 64 bits
-
 
 class ManifestEntryUnit(Unit):
     """An entry whose id begins with an underscore is hidden: nobody is asked for it."""
@@ -69,9 +67,7 @@ class ManifestEntryUnit(Unit):
 
     def convert(self, text: str) -> bool | int:
         """Return the value that a text means; a bad one raises :class:`FieldError`."""
-        if self.value_type == "bool":
-            return converters.flag(text)
-        digits = text.strip()
-        if not digits.isdecimal() or len(digits) > _MAX_DIGITS:
-            raise FieldError(f"{digits[:60]!r} is not a natural number", field=self.id)
-        return int(digits)
+        try:
+            return converters.flag(text) if self.value_type == "bool" else converters.natural(text)
+        except FieldError as error:
+            raise FieldError(f"{self.id}: {error.message}", field=self.id, hint=error.hint) from None

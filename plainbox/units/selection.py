@@ -3,7 +3,7 @@
 
 Used by the session (jobs, template instances) and by the commands that show a plan without running anything (jobs and
 templates). An include entry decides where a job stands; any exclusion wins over all inclusions; the jobs of the
-bootstrap phase are not part of the selection.
+setup and of the bootstrap phase are not part of the selection.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from typing import TypeVar
 
 import attrs
 
-from plainbox.errors import PlainboxError, UnitError
-from plainbox.units import JobDefinition, TemplateUnit, TestPlanUnit, Unit
+from plainbox.errors import ExpressionError, PlainboxError, UnitError
+from plainbox.units import JobDefinition, SetupJobDefinition, TemplateUnit, TestPlanUnit, Unit
 from plainbox.units.patterns import IncludeEntry, Pattern
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "excluded_ids",
     "flatten",
     "literal_start",
+    "manifest_ids",
     "matching",
     "select",
     "select_units",
@@ -44,6 +45,7 @@ class FlatPlan:
     include: tuple[IncludeEntry, ...]
     exclude: tuple[IncludeEntry, ...]
     mandatory: tuple[IncludeEntry, ...]
+    setup: tuple[str, ...]
     bootstrap: tuple[str, ...]
     overrides: tuple[tuple[Pattern, str, str], ...]
     problems: tuple[PlainboxError, ...]
@@ -75,6 +77,7 @@ def flatten(roots: Iterable[TestPlanUnit], known: Mapping[str, TestPlanUnit]) ->
         include=tuple(entry for plan in ordered for entry in plan.include),
         exclude=tuple(entry for plan in ordered for entry in plan.exclude),
         mandatory=tuple(entry for plan in ordered for entry in plan.mandatory_include),
+        setup=tuple(dict.fromkeys(job_id for plan in ordered for job_id in plan.setup_include)),
         bootstrap=tuple(dict.fromkeys(job_id for plan in ordered for job_id in plan.bootstrap_include)),
         overrides=tuple(rule for plan in ordered for rule in plan.own_overrides()),
         problems=tuple(problems),
@@ -186,8 +189,11 @@ def _excluder(
 
 
 def select(plan: FlatPlan, jobs: Iterable[JobDefinition]) -> tuple[list[str], list[str]]:
-    """Return (mandatory, included) job ids; exclusions do not touch the mandatory ones."""
-    known = list(jobs)
+    """Return (mandatory, included) job ids; exclusions do not touch the mandatory ones.
+
+    A setup job is never among them, whatever the patterns say.
+    """
+    known = [job for job in jobs if not isinstance(job, SetupJobDefinition)]
     excluded = _excluder(plan.exclude, {job.id: job.template_id for job in known}, plan.bootstrap)
     mandatory = matching(plan.mandatory, known)
     return mandatory, _without(matching(plan.include, known), excluded)
@@ -222,6 +228,22 @@ def select_units(
         and isinstance(unit, (JobDefinition, TemplateUnit))
         and (identifier in mandatory or not excluded(identifier))
     ]
+
+
+def manifest_ids(units: Iterable[JobDefinition | TemplateUnit]) -> list[str]:
+    """Return the full ids of the manifest entries that jobs and instances of templates ask for, sorted."""
+    wanted: set[str] = set()
+    for unit in units:
+        job = unit if isinstance(unit, JobDefinition) else unit.unfilled()
+        if isinstance(job, SetupJobDefinition):
+            wanted.update(job.required_manifest)
+        try:
+            program = job.resource_program
+        except ExpressionError:
+            continue
+        if program is not None:
+            wanted.update(entry for expression in program.expressions for entry in expression.manifest_ids)
+    return sorted(wanted)
 
 
 class OverrideRules:

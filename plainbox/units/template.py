@@ -15,6 +15,7 @@ from plainbox.units.expressions import ResourceExpression, ResourceProgram, chec
 from plainbox.units.fields import Field, choice
 from plainbox.units.interpolation import names_in
 from plainbox.units.issues import Code, Issue, Severity
+from plainbox.units.job import JobDefinition
 from plainbox.units.record import Value
 from plainbox.units.unit import Unit
 
@@ -143,6 +144,10 @@ class TemplateUnit(Unit):
         if kind is None:
             return None
         return self._instance(kind, {name: record[name] for name in self.instance_parameters if name in record}, index)
+
+    def unfilled(self) -> JobDefinition:
+        """Return an instance without values: what the jobs made of the template have in common."""
+        return JobDefinition(self.instance_data(), provider=self.provider, parameters={})
 
     def _instance(self, kind: type[Unit], parameters: Mapping[str, str], index: int) -> Unit:
         raw = {key: value for key, value in self.raw.items() if not key.removeprefix("_").startswith("template-")}

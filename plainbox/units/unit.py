@@ -60,14 +60,17 @@ class Unit:
     kind: ClassVar[str] = "unit"
     #: All fields of the kind by their name in files, in the order of their declaration.
     fields: ClassVar[Mapping[str, Field[Any]]] = {}
+    #: Fields of the class above that units of this kind do not have.
+    not_fields: ClassVar[tuple[str, ...]] = ()
     #: For code written against Checkbox, which asks for ``unit.Meta.name``.
     Meta: ClassVar[SimpleNamespace]
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         own = {item.key: item for item in vars(cls).values() if isinstance(item, Field)}
-        cls.fields = {**cls.fields, **own}
-        cls.Meta = SimpleNamespace(name=cls.kind)
+        cls.fields = {key: item for key, item in {**cls.fields, **own}.items() if key not in cls.not_fields}
+        if "Meta" not in vars(cls):
+            cls.Meta = SimpleNamespace(name=cls.kind)
 
     def __init__(
         self,

@@ -29,6 +29,7 @@ class Plainbox:
             "XDG_STATE_HOME": str(self.home / "state"),
             "XDG_DATA_HOME": str(self.home / "data"),
             "XDG_DATA_DIRS": str(self.home / "no-data"),
+            "XDG_CONFIG_DIRS": str(self.home / "no-config"),
             "LANG": "C.UTF-8",
         }
 

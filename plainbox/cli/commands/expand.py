@@ -11,10 +11,9 @@ import argparse
 
 from plainbox.cli.arguments import add_json, add_providers, load_catalogue
 from plainbox.cli.output import print_json, print_table, warn
-from plainbox.errors import ExpressionError
-from plainbox.providers import Catalogue
+from plainbox.providers.expansion import expand
 from plainbox.units import JobDefinition, ManifestEntryUnit, TemplateUnit, TestPlanUnit
-from plainbox.units.selection import OverrideRules, flatten, select_units
+from plainbox.units.selection import OverrideRules
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,17 +24,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     catalogue = load_catalogue(arguments.providers)
-    plan = catalogue.find(TestPlanUnit, arguments.plan)
-    flat = flatten([plan], catalogue.of_kind(TestPlanUnit))
-    for problem in flat.problems:
+    expansion = expand(catalogue.find(TestPlanUnit, arguments.plan), catalogue)
+    for problem in expansion.flat.problems:
         warn(str(problem), problem.hint)
-    jobs = _with_siblings(catalogue)
-    rules = OverrideRules(flat.overrides)
-    selected = select_units(flat, jobs.values(), catalogue.of_kind(TemplateUnit).values())
-    units = [_describe(unit, rules) for unit in selected] + _manifest_entries(selected, catalogue)
+    rules = OverrideRules(expansion.flat.overrides)
+    units = [_describe(unit, rules) for unit in expansion.units]
+    units += [_describe_entry(entry) for entry in expansion.manifest_entries]
     units.sort(key=lambda facts: str(facts["id"]))
     if arguments.json:
-        print_json("plainbox.expand/1", plan=plan.id, units=units)
+        print_json("plainbox.expand/1", plan=expansion.plan.id, units=units)
     else:
         print_table(
             ((str(facts["kind"]), str(facts["id"]), str(facts["certification_status"] or "")) for facts in units),
@@ -44,22 +41,9 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _with_siblings(catalogue: Catalogue) -> dict[str, JobDefinition]:
-    jobs: dict[str, JobDefinition] = {}
-    for job in catalogue.of_kind(JobDefinition).values():
-        jobs[job.id] = job
-        for sibling in job.siblings_units():
-            jobs.setdefault(sibling.id, sibling)
-    return jobs
-
-
 def _describe(unit: JobDefinition | TemplateUnit, rules: OverrideRules) -> dict[str, object]:
-    if isinstance(unit, JobDefinition):
-        category_id, status = unit.category_id, unit.certification_status
-    else:
-        instance = _unfilled(unit)
-        category_id, status = instance.category_id, instance.certification_status
-    effective = {"category_id": category_id, "certification_status": status}
+    job = unit if isinstance(unit, JobDefinition) else unit.unfilled()
+    effective = {"category_id": job.category_id, "certification_status": job.certification_status}
     effective |= dict(rules.of(unit.id, None))
     return {
         "kind": unit.kind,
@@ -69,24 +53,5 @@ def _describe(unit: JobDefinition | TemplateUnit, rules: OverrideRules) -> dict[
     }
 
 
-def _unfilled(template: TemplateUnit) -> JobDefinition:
-    """Return an instance without values: what it has in common with all the others."""
-    return JobDefinition(template.instance_data(), provider=template.provider, parameters={})
-
-
-def _manifest_entries(units: list[JobDefinition | TemplateUnit], catalogue: Catalogue) -> list[dict[str, object]]:
-    known = catalogue.of_kind(ManifestEntryUnit)
-    wanted: set[str] = set()
-    for unit in units:
-        job = unit if isinstance(unit, JobDefinition) else _unfilled(unit)
-        try:
-            program = job.resource_program
-        except ExpressionError:
-            continue
-        if program is not None:
-            wanted.update(entry for expression in program.expressions for entry in expression.manifest_ids)
-    return [
-        {"kind": "manifest entry", "id": entry, "category_id": None, "certification_status": None}
-        for entry in sorted(wanted)
-        if entry in known
-    ]
+def _describe_entry(entry: ManifestEntryUnit) -> dict[str, object]:
+    return {"kind": entry.kind, "id": entry.id, "category_id": None, "certification_status": None}

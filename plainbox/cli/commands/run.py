@@ -15,6 +15,7 @@ from plainbox.cli.console.choose import can_ask, choose, confirm
 from plainbox.cli.output import say, warn
 from plainbox.cli.reports import check_formats
 from plainbox.cli.running import add_running, carry_through
+from plainbox.config import load_settings
 from plainbox.errors import FieldError, UsageError
 from plainbox.providers import Catalogue
 from plainbox.runner import Selection, SessionRun
@@ -41,7 +42,13 @@ def run(arguments: argparse.Namespace) -> int:
             return code
     selection = _selection(catalogue, arguments, asks)
     check_formats(catalogue.units, arguments.reports)
-    with SessionRun.start(catalogue, selection, title=arguments.title, timeout_s=arguments.timeout) as session_run:
+    with SessionRun.start(
+        catalogue,
+        selection,
+        title=arguments.title,
+        timeout_s=arguments.timeout,
+        strict=load_settings().strict_template_expansion,
+    ) as session_run:
         return carry_through(session_run, arguments)
 
 
@@ -112,7 +119,7 @@ def _report_plan(catalogue: Catalogue, plan: TestPlanUnit) -> None:
     flat = flatten([plan], catalogue.of_kind(TestPlanUnit))
     for problem in flat.problems:
         warn(str(problem), problem.hint)
-    jobs = [sibling for job in catalogue.of_kind(JobDefinition).values() for sibling in (job, *job.siblings_units())]
+    jobs = list(catalogue.jobs_and_siblings().values())
     templates = list(catalogue.of_kind(TemplateUnit).values())
     for part in flat.plans:
         for entry in (*part.mandatory_include, *part.include):

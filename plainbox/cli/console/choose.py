@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from plainbox.cli.output import clean, say
 from plainbox.errors import UsageError
 
-__all__ = ["can_ask", "choose", "confirm"]
+__all__ = ["ask", "can_ask", "choose", "confirm"]
 
 
 def can_ask() -> bool:
@@ -23,7 +23,7 @@ def choose(title: str, options: Sequence[str]) -> int:
     for number, option in enumerate(options, 1):
         say(f"  {number:>3}  {clean(option)}")
     while True:
-        answer = _read(f"number (1 to {len(options)}, empty to leave): ")
+        answer = ask(f"number (1 to {len(options)}, empty to leave): ")
         if not answer:
             raise UsageError("nothing was chosen")
         if answer.isdecimal() and 1 <= int(answer) <= len(options):
@@ -34,13 +34,13 @@ def choose(title: str, options: Sequence[str]) -> int:
 def confirm(question: str, *, default: bool) -> bool:
     """Return the answer to a yes-or-no question; the empty answer is the default, the end of the input is no."""
     choices = "Y/n" if default else "y/N"
-    answer = _read(f"{question} [{choices}] ")
+    answer = ask(f"{question} [{choices}] ")
     if answer is None:
         return False
     return default if not answer else answer.lower() in ("y", "yes")
 
 
-def _read(prompt: str) -> str | None:
+def ask(prompt: str) -> str | None:
     """Return what was typed, ``None`` at the end of the input."""
     sys.stderr.write(prompt)
     sys.stderr.flush()

@@ -33,6 +33,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("STATE", "DATA", "CONFIG", "CACHE"):
         monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name.lower()))
     monkeypatch.setenv("XDG_DATA_DIRS", str(tmp_path / "no-data"))
+    monkeypatch.setenv("XDG_CONFIG_DIRS", str(tmp_path / "no-config"))
     monkeypatch.delenv("PLAINBOX_SESSION_REPO", raising=False)
     monkeypatch.delenv("PROVIDERPATH", raising=False)
     return tmp_path

@@ -72,7 +72,7 @@ def test_a_new_session(runs, catalogue) -> None:
     assert meta["title"] == "The plan"
     assert meta["app_id"] == "plainbox"
     assert meta["test_plan_ids"] == ["org.example::plan"]
-    assert meta["flags"] == ["bootstrapping", "incomplete"]
+    assert meta["flags"] == ["bootstrapping", "incomplete", "strict_template_expansion"]
     assert meta["boot_id"]
     assert Selection.from_blob(run.state.metadata.app_blob) == run.selection
     assert [job.partial_id for job in run.state.run_list] == ["res"]
@@ -127,7 +127,7 @@ def test_phases(runs, catalogue, outcomes) -> None:
     assert [job.partial_id for job in run.jobs] == ["must", "made-x", "made-y", "plain", "res"]
     assert set(outcomes(run).values()) == {"pass"}
     meta = json.loads(run.manager.storage.load_checkpoint())["meta"]
-    assert meta["flags"] == []
+    assert meta["flags"] == ["strict_template_expansion"]
     assert meta["running"] == {}
 
 
@@ -159,7 +159,7 @@ def test_nothing_selected(runs, catalogue) -> None:
     run.manager.test_plans = ()
     with pytest.raises(NothingSelectedError):
         run.go_on()
-    assert json.loads(run.manager.storage.load_checkpoint())["meta"]["flags"] == []
+    assert json.loads(run.manager.storage.load_checkpoint())["meta"]["flags"] == ["strict_template_expansion"]
 
 
 # -- going on

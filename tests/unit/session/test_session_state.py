@@ -508,12 +508,22 @@ def test_generated_resource_jobs_have_templates_of_their_own() -> None:
 
 
 def test_an_instance_that_is_no_good_unit_is_there_all_the_same() -> None:
-    """A job with a parameter that the record does not have is added, and its issues say so."""
+    """In a strict session a job with a parameter that the record does not have is added, and its issues say so."""
     state = SessionState([resource("r"), template("t-{nope}", "r")])
+    state.metadata.flags = {"strict_template_expansion"}
     state.update_job_result(state.job_state_map["r"].job, result("pass", b"x: 1\n"))
     [instance] = state.job_list[1:]
     assert instance.id == "t-MISSING_PARAM_1"
     assert instance.errors
+
+
+def test_an_instance_that_is_no_good_unit_is_left_out() -> None:
+    """In a session that is not strict it is a problem that names the parameter, and the good instances are there."""
+    state = SessionState([resource("r"), template("t-{y}", "r")])
+    state.update_job_result(state.job_state_map["r"].job, result("pass", b"x: 1\n\ny: 2\n"))
+    assert [job.id for job in state.job_list[1:]] == ["t-2"]
+    [problem] = state.problems
+    assert "'y' has no value" in str(problem)
 
 
 def test_instances_that_are_no_jobs_are_added_once() -> None:

@@ -62,6 +62,7 @@ def test_kinds_by_the_words_of_files() -> None:
     """Every kind is found by what files write behind 'unit:'."""
     assert {kind: cls.__name__ for kind, cls in KINDS.items()} == {
         "job": "JobDefinition",
+        "setup job": "SetupJobDefinition",
         "template": "TemplateUnit",
         "test plan": "TestPlanUnit",
         "category": "CategoryUnit",
@@ -69,7 +70,8 @@ def test_kinds_by_the_words_of_files() -> None:
         "exporter": "ExporterUnit",
         "packaging meta-data": "PackagingMetaDataUnit",
     }
-    assert all(cls.Meta.name == cls.kind == kind for kind, cls in KINDS.items())
+    assert all(cls.kind == kind for kind, cls in KINDS.items())
+    assert all(cls.Meta.name == kind.removeprefix("setup ") for kind, cls in KINDS.items())
 
 
 @pytest.mark.parametrize(
