@@ -33,6 +33,8 @@ class Catalogue:
         environment: Environment | None = None,
     ) -> None:
         self.problems: list[PlainboxError] = list(problems)
+        #: The providers that the user has named.
+        self.named: tuple[Provider, ...] = ()
         #: The [environment] section of the settings.
         self.environment: Environment = environment or {}
         self.providers: list[Provider] = []
@@ -63,11 +65,12 @@ class Catalogue:
         ``environment`` is the [environment] section of the settings, for the Jinja2 texts of units and for jobs.
         """
         problems: list[PlainboxError] = []
-        providers = [provider for directory in named for provider in named_providers(directory, environment)]
-        if installed:
-            providers += installed_providers(problems, environment)
-        providers += bundled_providers(problems, environment)
-        return cls(providers, problems, environment)
+        by_name = [provider for directory in named for provider in named_providers(directory, environment)]
+        others = list(installed_providers(problems, environment)) if installed else []
+        others += bundled_providers(problems, environment)
+        catalogue = cls([*by_name, *others], problems, environment)
+        catalogue.named = tuple(by_name)
+        return catalogue
 
     def _add(self, provider: Provider) -> None:
         self.providers.append(provider)

@@ -223,7 +223,7 @@ class _Planning:
 
     def _orders(self, job_id: str) -> bool:
         job = self._known[job_id]
-        return bool(job.before or job.salvages or job.group)
+        return bool(job.precedes or job.salvages or job.group)
 
     def _needs_graph(self, order: Sequence[str]) -> Graph:
         present = set(order)
@@ -236,7 +236,7 @@ class _Planning:
             job = self._known[job_id]
             graph[job_id].extend(target for target in job.salvages if target in graph)
         for job_id in order:
-            for target in self._known[job_id].before:
+            for target in self._known[job_id].precedes:
                 if target in graph:
                     graph[target].append(job_id)
                 elif target not in self._known:
@@ -272,7 +272,7 @@ class _Planning:
             return f"{kind}, excluded" if other in self._excluded else kind
         if other in job.salvages:
             return "salvages"
-        return "before" if other in self._known and job_id in self._known[other].before else "group"
+        return "before" if other in self._known and job_id in self._known[other].precedes else "group"
 
 
 class _Groups:

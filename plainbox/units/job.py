@@ -227,6 +227,19 @@ class JobDefinition(Unit):
         """The summary in the reader's language."""
         return self.translated("summary") or self.summary
 
+    @functools.cached_property
+    def precedes(self) -> tuple[str, ...]:
+        """Full ids of the jobs that run after this one, if they run.
+
+        Beside ``before`` these are the jobs that suspend the machine for a sibling and not for this job: what is to be
+        compared with the time after a suspend is done before it.
+        """
+        if not self.siblings and self.flags.isdisjoint(_AFTER_SUSPEND):
+            return self.before
+        waited_for = {target for sibling in self.siblings_units() for target in (*sibling.depends, *sibling.after)}
+        own = {*self.before, *self.depends, *self.after, self.id}
+        return (*self.before, *(job for _, job in _AFTER_SUSPEND.values() if job in waited_for and job not in own))
+
     # -- siblings
 
     def siblings_units(self) -> tuple[JobDefinition, ...]:

@@ -19,9 +19,11 @@ import pytest
 from plainbox.providers import Catalogue
 from plainbox.units import Unit
 
-__all__ = ["FIVE", "Corpus", "load"]
+__all__ = ["FIVE", "OURS", "Corpus", "load"]
 
 FIVE = ("tutorial", "docker", "tpm2", "genio", "sru")
+#: Providers that come with Plainbox and that Checkbox does not have.
+OURS = ("org.plainbox:machine", "org.plainbox.tutorial:tutorial")
 
 
 @attrs.frozen
@@ -36,7 +38,7 @@ class Corpus:
         return {
             unit.id: unit
             for unit in self.catalogue.units
-            if unit.kind == kind and unit.provider is not None and unit.provider.name != "org.plainbox:machine"
+            if unit.kind == kind and unit.provider is not None and unit.provider.name not in OURS
         }
 
 

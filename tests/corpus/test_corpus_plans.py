@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from checkbox_record import Corpus
+from checkbox_record import OURS, Corpus
 
 from plainbox.cli import main as cli
 from plainbox.errors import NothingSelectedError
@@ -67,7 +67,7 @@ def test_listing(corpus: Corpus, run_json, word: str) -> None:
     assert listed["schema"] == "plainbox.list/1"
     kind = WORDS[word]
     assert {unit["kind"] for unit in listed["units"]} <= {kind}
-    ours = Counter(unit["id"] for unit in listed["units"] if unit.get("provider") != "org.plainbox:machine")
+    ours = Counter(unit["id"] for unit in listed["units"] if unit.get("provider") not in OURS)
     assert ours == Counter(corpus.units(kind).keys())
     wanted = set(corpus.expected["units"].get(kind, ()))
     missing = wanted - ours.keys()

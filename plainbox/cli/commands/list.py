@@ -17,6 +17,8 @@ from plainbox.units import KINDS, JobDefinition, TemplateUnit, Unit
 #: What people may write -> the kind of unit.
 _WORDS = {
     "jobs": "job",
+    "setup jobs": "setup job",
+    "files": "file",
     "plan": "test plan",
     "plans": "test plan",
     "test plans": "test plan",
@@ -28,7 +30,10 @@ _WORDS = {
     "packaging": "packaging meta-data",
     "providers": "provider",
 }
-_SHOWN = ("jobs", "plans", "templates", "categories", "exporters", "manifest", "packaging", "providers")
+_SHOWN = (
+    *("jobs", "'setup jobs'", "plans", "templates", "categories", "exporters", "manifest", "packaging"),
+    *("files", "providers"),
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -39,17 +44,23 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     kind = _WORDS.get(arguments.kind.lower(), arguments.kind.lower())
-    if kind != "provider" and kind not in KINDS:
+    if kind not in (*KINDS, "provider", "file"):
         raise UsageError(f"there is nothing of the kind {arguments.kind!r}", hint=f"known are {', '.join(_SHOWN)}")
     catalogue = load_catalogue(arguments.providers)
     if kind == "provider":
         return _providers(catalogue, arguments.json)
-    units = [unit for unit in catalogue.units if unit.kind == kind]
+    units = _files(catalogue) if kind == "file" else [unit for unit in catalogue.units if unit.kind == kind]
     if arguments.json:
         print_json("plainbox.list/1", units=[describe(unit) for unit in units])
     else:
         print_table(((unit.id or str(unit.origin), _summary(unit)) for unit in units), ("id", "summary"))
     return 0
+
+
+def _files(catalogue: Catalogue) -> list[Unit]:
+    from plainbox.providers.files import classify
+
+    return [unit for provider in catalogue.providers for unit in classify(provider)]
 
 
 def describe(unit: Unit) -> dict[str, object]:

@@ -2,7 +2,8 @@
 """``plainbox run``.
 
 Run a test plan, or the jobs that patterns mean, and report. A plan is named by its full id, or by a partial id that only
-one has; anything else is a regular expression for ids of jobs and templates.
+one has; anything else is a regular expression for ids of jobs and templates. Nothing need be named when a provider that
+is named has one test plan.
 """
 
 from __future__ import annotations
@@ -105,6 +106,11 @@ def _starts_like_an_instance(word: str, catalogue: Catalogue) -> bool:
 
 def _choose_plan(catalogue: Catalogue, asks: bool) -> str:
     plans = sorted(catalogue.of_kind(TestPlanUnit).values(), key=lambda plan: plan.name)
+    named = [plan for plan in plans if plan.provider in catalogue.named]
+    if len(named) == 1:
+        # Whoever names a provider with one plan means that plan.
+        return named[0].id
+    plans = named or plans
     if not asks:
         raise UsageError("no test plan and no job is named", hint="plainbox list plans shows the plans")
     if not plans:

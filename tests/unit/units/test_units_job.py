@@ -598,3 +598,28 @@ def test_packaging() -> None:
 def test_a_template_is_a_unit_too() -> None:
     """Everything about templates has tests of its own."""
     assert TemplateUnit({"id": "a-{x}"}).id == "a-x"
+
+
+AUTO = "com.canonical.certification::suspend/suspend_advanced_auto"
+BY_HAND = "com.canonical.certification::suspend/suspend_advanced"
+
+
+@pytest.mark.parametrize(
+    ("fields", "precedes"),
+    [
+        ({}, ()),
+        ({"before": "b"}, ("b",)),
+        ({"flags": "also-after-suspend"}, (AUTO,)),
+        ({"flags": "also-after-suspend also-after-suspend-manual", "before": "b"}, ("b", AUTO, BY_HAND)),
+        ({"siblings": [{"id": "b", "after": AUTO}]}, (AUTO,)),
+        ({"siblings": [{"id": "b", "depends": "c"}]}, ()),
+        ({"flags": "also-after-suspend", "depends": AUTO}, ()),
+        ({"flags": "also-after-suspend", "after": AUTO}, ()),
+        ({"flags": "also-after-suspend", "before": AUTO}, (AUTO,)),
+    ],
+)
+def test_a_job_precedes_the_suspend_that_a_sibling_waits_for(
+    fields: dict[str, object], precedes: tuple[str, ...]
+) -> None:
+    """A job runs before the machine is suspended for its sibling, unless it waits for the suspend itself."""
+    assert JobDefinition({"id": "a", "plugin": "shell", "command": "true", **fields}).precedes == precedes
