@@ -21,6 +21,8 @@ def main() -> int:
     parser.add_argument("rooms", nargs="*", choices=[*ROOMS, []], help="what to measure; everything by default")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
+    # What is loaded in this process leaves the user's cache alone; the programs that are measured have their own.
+    os.environ["PLAINBOX_NO_CACHE"] = "1"
     found = []
     for name in arguments.rooms or ROOMS:
         with tempfile.TemporaryDirectory(prefix="plainbox-bench-") as home:

@@ -2,8 +2,9 @@
 """A provider of the size that real ones have together: the material of the benchmarks.
 
 The mix of kinds, fields, flags, expressions and include entries follows what the stock providers of Checkbox hold: 1163
-jobs, 832 test plans, 359 templates and 125 manifest entries in about 44 000 lines. The text depends on the seed alone,
-and every reference in it leads to a unit of the same provider or of the bundled ones.
+jobs, 832 test plans, 359 templates and 125 manifest entries in about 44 000 lines; other sizes keep the shares. The text
+depends on the seed and the size alone, and every reference in it leads to a unit of the same provider or of the bundled
+ones.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-__all__ = ["JOBS", "MANIFEST_ENTRIES", "NAMESPACE", "PLANS", "TEMPLATES", "write_provider"]
+__all__ = ["JOBS", "MANIFEST_ENTRIES", "NAMESPACE", "PLANS", "TEMPLATES", "UNITS", "write_provider"]
 
 NAMESPACE = "com.example.generated"
 JOBS = 1163
 PLANS = 832
 TEMPLATES = 359
 MANIFEST_ENTRIES = 125
+UNITS = JOBS + PLANS + TEMPLATES + MANIFEST_ENTRIES
 
 _AREAS = str.split(
     "audio bluetooth camera cpu disk ethernet firmware graphics info input led mediacard memory miscellanea monitor"
@@ -34,11 +36,11 @@ _RESOURCES = ("device", "package", "executable", "environment", "net", "block_de
 _FILES_PER_AREA = 4
 
 
-def write_provider(directory: Path, seed: int = 1) -> Path:
-    """Write the provider into ``directory``, which need not exist, and return the path of its definition."""
+def write_provider(directory: Path, seed: int = 1, size: int = UNITS) -> Path:
+    """Write a provider of ``size`` units into ``directory``, which need not exist, and return its definition's path."""
     units = directory / "units"
     units.mkdir(parents=True, exist_ok=True)
-    writer = _Writer(seed)
+    writer = _Writer(seed, size)
     for name, records in writer.files():
         path = units / name
         path.parent.mkdir(exist_ok=True)
@@ -57,13 +59,15 @@ def write_provider(directory: Path, seed: int = 1) -> Path:
 
 
 class _Writer:
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, size: int) -> None:
+        plans, templates, entries = (round(size * share / UNITS) for share in (PLANS, TEMPLATES, MANIFEST_ENTRIES))
+        jobs = size - plans - templates - entries
         self._random = random.Random(seed)
         self._resources = [f"{area}/{name}".replace("-", "_") for area in _AREAS[:4] for name in _RESOURCES]
-        self._manifest = [f"has_{self._area(number).replace('-', '_')}_{number}" for number in range(MANIFEST_ENTRIES)]
-        self._job_ids = [f"{self._area(number)}/check-{number}" for number in range(JOBS - len(self._resources))]
-        self._template_ids = [f"{self._area(number)}/each-{number}" for number in range(TEMPLATES)]
-        self._plan_ids = [f"{self._area(number)}-plan-{number}" for number in range(PLANS)]
+        self._manifest = [f"has_{self._area(number).replace('-', '_')}_{number}" for number in range(entries)]
+        self._job_ids = [f"{self._area(number)}/check-{number}" for number in range(jobs - len(self._resources))]
+        self._template_ids = [f"{self._area(number)}/each-{number}" for number in range(templates)]
+        self._plan_ids = [f"{self._area(number)}-plan-{number}" for number in range(plans)]
 
     def files(self) -> Iterator[tuple[str, list[str]]]:
         """Yield (path below the units, its records)."""
@@ -286,4 +290,4 @@ def _record(lines: list[str]) -> str:
 
 
 if __name__ == "__main__":
-    print(write_provider(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 1))
+    print(write_provider(Path(sys.argv[1]), *map(int, sys.argv[2:4])))

@@ -43,10 +43,12 @@ def environment(home: Path) -> dict[str, str]:
     }
 
 
-def command(home: Path, *words: str | Path, runs: int = 5, code: int = 0) -> Cost:
-    """Return what it costs to run ``plainbox`` with these words."""
+def command(
+    home: Path, *words: str | Path, runs: int = 5, code: int = 0, before: Callable[[], object] | None = None
+) -> Cost:
+    """Return what it costs to run ``plainbox`` with these words; ``before`` is called before each run."""
     program = Path(sys.executable).with_name("plainbox")
-    return process([str(program), *map(str, words)], environment(home), runs=runs, code=code)
+    return process([str(program), *map(str, words)], environment(home), runs=runs, code=code, before=before)
 
 
 #: Runs a program from a small process: a child's peak memory counts from the moment of the fork, parent included.
@@ -61,10 +63,19 @@ print(json.dumps([code, wall_s, usage.ru_utime + usage.ru_stime, usage.ru_maxrss
 """
 
 
-def process(words: Sequence[str], variables: dict[str, str], *, runs: int, code: int = 0) -> Cost:
-    """Return what it costs to run a program."""
+def process(
+    words: Sequence[str],
+    variables: dict[str, str],
+    *,
+    runs: int,
+    code: int = 0,
+    before: Callable[[], object] | None = None,
+) -> Cost:
+    """Return what it costs to run a program; ``before`` is called before each run and not counted."""
     costs = []
     for _ in range(runs):
+        if before is not None:
+            before()
         watcher = [sys.executable, "-S", "-c", _WATCHER, *words]
         done = subprocess.run(watcher, env=variables, stdin=subprocess.DEVNULL, capture_output=True, check=True)
         exit_code, *cost = json.loads(done.stdout)

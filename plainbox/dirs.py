@@ -6,7 +6,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["bundled_providers", "crash_files", "machine_manifest", "provider_paths", "session_repository"]
+__all__ = [
+    "bundled_providers",
+    "crash_files",
+    "machine_manifest",
+    "provider_paths",
+    "session_repository",
+    "unit_cache",
+]
 
 _PROVIDERS = "plainbox-providers-1"
 
@@ -33,9 +40,23 @@ def crash_files() -> Path:
     return _state() / "crashes"
 
 
+def unit_cache() -> Path:
+    """Where the records of unit files are kept, to be read faster the next time."""
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("plainbox")) / "units"
+
+
 def bundled_providers() -> Path:
     """The providers that come with Plainbox."""
     return (Path(__file__).parent / "bundled").resolve()
+
+
+def configuration_directories() -> list[Path]:
+    """The directories that hold configuration files, strongest first."""
+    home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
+    others = os.environ.get("XDG_CONFIG_DIRS") or "/etc/xdg"
+    return [Path(item) for item in (home, *others.split(os.pathsep)) if os.path.isabs(item)]
 
 
 def provider_paths() -> list[Path]:

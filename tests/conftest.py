@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 
 from hypothesis import HealthCheck, settings
 
@@ -12,3 +15,8 @@ settings.register_profile("plainbox", deadline=None, suppress_health_check=[Heal
 # HYPOTHESIS_PROFILE=thorough looks longer than every run of the tests can.
 settings.register_profile("thorough", settings.get_profile("plainbox"), max_examples=3000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "plainbox"))
+
+# What tests parse is kept apart from what the user of this machine has.
+_cache = tempfile.mkdtemp(prefix="plainbox-tests-cache-")
+atexit.register(shutil.rmtree, _cache, ignore_errors=True)
+os.environ["XDG_CACHE_HOME"] = _cache

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,11 @@ if TYPE_CHECKING:
     from plainbox.providers import Catalogue
     from plainbox.session.storage import SessionStorage
 
-__all__ = ["add_json", "add_providers", "add_session", "find_session", "load_catalogue"]
+__all__ = ["add_json", "add_no_cache", "add_providers", "add_session", "find_session", "load_catalogue"]
 
 
 def add_providers(parser: argparse.ArgumentParser) -> None:
-    """Declare ``--provider DIR``, which may be given several times."""
+    """Declare ``--provider DIR``, which may be given several times, and ``--no-cache``."""
     parser.add_argument(
         "--provider",
         dest="providers",
@@ -28,6 +29,21 @@ def add_providers(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="also use the provider in this directory (may be given again)",
     )
+    add_no_cache(parser)
+
+
+def add_no_cache(parser: argparse.ArgumentParser) -> None:
+    """Declare ``--no-cache``, for the commands that load providers and have no ``--provider``."""
+    parser.add_argument(
+        "--no-cache", action=_NoCache, nargs=0, help="read all unit files anew (as PLAINBOX_NO_CACHE=1 does)"
+    )
+
+
+class _NoCache(argparse.Action):
+    """Sets the variable, so that whatever is loaded from here on keeps away from the cache, also in child processes."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *others: object) -> None:
+        os.environ["PLAINBOX_NO_CACHE"] = "1"
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -44,9 +60,10 @@ def add_session(parser: argparse.ArgumentParser, which: str) -> None:
 
 def load_catalogue(named: list[Path], *, quiet: bool = False) -> Catalogue:
     """Return the catalogue; what is wrong with providers is told on standard error and does not stop anything."""
+    from plainbox.config import load_settings
     from plainbox.providers import Catalogue
 
-    catalogue = Catalogue.load(named)
+    catalogue = Catalogue.load(named, environment=load_settings().environment)
     if not quiet:
         for problem in catalogue.problems:
             warn(str(problem), problem.hint)

@@ -22,8 +22,8 @@ U = TypeVar("U", bound=Unit)
 class Catalogue:
     """The units that a command works on.
 
-    An id is unique within its kind, jobs and setup jobs being one: of two units with one id the first counts, and unless they are equal the clash is
-    one of ``problems``, as is everything that could not be read.
+    An id is unique within its kind, jobs and setup jobs being one: of two units with one id the first counts, and unless
+    they are equal the clash is one of ``problems``, as is everything that could not be read.
     """
 
     def __init__(

@@ -16,14 +16,16 @@ from pathlib import Path
 
 import attrs
 
+from plainbox import __version__
 from plainbox.errors import ProviderError
 from plainbox.units.origin import Origin
 
-__all__ = ["ProviderDefinition", "from_file", "from_source_tree"]
+__all__ = ["IQN", "ProviderDefinition", "definition_of", "from_file", "from_source_tree"]
 
 _SECTION = "PlainBox Provider"
-_NAME = re.compile(r"([0-9]{4}\.)?[a-z][a-z0-9-]*(\.[a-z][a-z0-9-]*)+:[a-z][a-z0-9-]*")
-_SIMPLE_NAME = re.compile(r"[a-z0-9.-]+")
+#: The form of a provider's name.
+IQN = re.compile(r"([0-9]{4}\.)?[a-z][a-z0-9-]*(\.[a-z][a-z0-9-]*)+:[a-z][a-z0-9-]*")
+_SIMPLEIQN = re.compile(r"[a-z0-9.-]+")
 _VERSION = re.compile(r"[0-9][A-Za-z0-9.!+-]*(~[A-Za-z0-9.+-]*)?")
 _DOMAIN = re.compile(r"[a-z0-9_-]+")
 _DIRECTORIES = ("units", "jobs", "data", "bin", "locale")
@@ -62,7 +64,7 @@ def from_file(path: Path) -> ProviderDefinition:
         raise ProviderError(f"the section [{_SECTION}] is missing", origin=origin)
     section = dict(parser[_SECTION])
     if section.get("relocatable", "").lower() in ("true", "yes", "1", "on"):
-        return _definition(section, path.parent.resolve(), {}, origin)
+        return definition_of(section, path.parent.resolve(), {}, origin)
     location = section.get("location")
     base = Path(location) if location else path.parent
     if location and not (base.is_absolute() and os.path.isdir(base)):
@@ -77,7 +79,7 @@ def from_file(path: Path) -> ProviderDefinition:
             raise ProviderError(f"{name}_dir is no absolute path of a directory: {str(directory)!r}", origin=origin)
     if not location and not given:
         raise ProviderError("neither location nor relocatable nor any directory is given", origin=origin)
-    return _definition(section, base, given, origin, implied=bool(location))
+    return definition_of(section, base, given, origin, implied=bool(location))
 
 
 def from_source_tree(directory: Path) -> ProviderDefinition:
@@ -98,8 +100,11 @@ def from_source_tree(directory: Path) -> ProviderDefinition:
         if isinstance(node, ast.Call) and isinstance(node.func, (ast.Name, ast.Attribute)):
             name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
             if name == "setup":
-                given = {item.arg: word for item in node.keywords if item.arg and (word := _text(item.value))}
-                return _definition(given, directory.resolve(), {}, Origin(str(path), node.lineno))
+                constants = _constants(tree)
+                given = {
+                    item.arg: word for item in node.keywords if item.arg and (word := _text(item.value, constants))
+                }
+                return definition_of(given, directory.resolve(), {}, Origin(str(path), node.lineno))
     raise ProviderError("no call of setup() in it", origin=origin)
 
 
@@ -125,19 +130,37 @@ def _line_of(error: configparser.Error) -> int | None:
     return None
 
 
-def _text(node: ast.expr) -> str | None:
-    """Return the text of a literal, also inside a marker for translation such as ``N_("...")``."""
+def _constants(tree: ast.Module) -> Mapping[str, str]:
+    """Return the texts that a module gives names to, and those that Plainbox gives to anybody."""
+    named = {
+        target.id: node.value.value
+        for node in tree.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    return {"plainbox.__version__": __version__, **named}
+
+
+def _text(node: ast.expr, constants: Mapping[str, str]) -> str | None:
+    """Return the text of a literal or of a name for one, also inside a marker for translation such as ``N_("...")``."""
     if isinstance(node, ast.Call) and len(node.args) == 1:
         node = node.args[0]
-    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else None
+    return constants.get(ast.unparse(node)) if isinstance(node, (ast.Name, ast.Attribute)) else None
 
 
-def _definition(
+def definition_of(
     section: Mapping[str, str], base: Path, given: Mapping[str, Path], origin: Origin, *, implied: bool = True
 ) -> ProviderDefinition:
+    """Return the definition that these keys of a ``.provider`` file make; anything wrong is a :class:`ProviderError`.
+
+    Directories that are not given are those below ``base`` that exist, if they are ``implied``.
+    """
     name = section.get("name", "")
     namespace = section.get("namespace") or name.partition(":")[0]
-    if not (_NAME.fullmatch(name) or (section.get("namespace") and _SIMPLE_NAME.fullmatch(name))):
+    if not (IQN.fullmatch(name) or (section.get("namespace") and _SIMPLEIQN.fullmatch(name))):
         raise ProviderError(
             f"{name!r} is not a provider name",
             origin=origin,

@@ -14,15 +14,26 @@ from plainbox.providers.provider import Provider
 from plainbox.units.interpolation import Environment
 from plainbox.units.origin import Origin
 
-__all__ = ["bundled_providers", "installed_providers", "named_providers"]
+__all__ = ["bundled_providers", "installed_providers", "named_directory", "named_providers"]
+
+#: Bundled providers that are loaded when they are named, and not for everybody.
+_ON_REQUEST = ("tutorial",)
+
+
+def named_directory(name: Path) -> Path:
+    """Return the directory that a user means: an existing one, or that of a bundled provider of this name."""
+    if str(name) in _ON_REQUEST and not os.path.exists(name):
+        return dirs.bundled_providers() / name
+    return name
 
 
 def named_providers(directory: Path, environment: Environment | None = None) -> list[Provider]:
     """Return the provider or providers in a directory that a user named; :class:`ProviderError` when there is none.
 
     The directory holds a ``.provider`` file or the ``manage.py`` of a source tree; a ``.provider`` file may be named
-    itself.
+    itself, and a bundled provider that is not loaded for everybody by its name.
     """
+    directory = named_directory(directory)
     # Not Path.is_dir(): that one raises where a parent directory cannot be searched.
     if os.path.isfile(directory) and directory.suffix == ".provider":
         return [Provider(from_file(directory), environment)]
@@ -53,8 +64,9 @@ def installed_providers(problems: list[PlainboxError], environment: Environment 
 
 
 def bundled_providers(problems: list[PlainboxError], environment: Environment | None = None) -> Iterator[Provider]:
-    """Yield the providers that come with Plainbox."""
-    yield from _load(sorted(dirs.bundled_providers().glob("*/*.provider")), problems, environment)
+    """Yield the providers that come with Plainbox, without those that wait to be named."""
+    files = sorted(dirs.bundled_providers().glob("*/*.provider"))
+    yield from _load([file for file in files if file.parent.name not in _ON_REQUEST], problems, environment)
 
 
 def _definitions(directory: Path) -> list[Path]:

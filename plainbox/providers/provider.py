@@ -9,14 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from plainbox.errors import PlainboxError, UnitError
+from plainbox.providers.cache import UnitCache
 from plainbox.providers.definition import ProviderDefinition
-from plainbox.units import JobDefinition, Unit, read_units
+from plainbox.units import JobDefinition, Unit
 from plainbox.units.interpolation import Environment
 from plainbox.units.origin import Origin
+from plainbox.units.reader import units_of
 
-__all__ = ["Provider"]
+__all__ = ["UNIT_SUFFIXES", "Provider"]
 
-_UNIT_SUFFIXES = {
+#: Folder of a provider -> the endings of the files in it that hold units.
+UNIT_SUFFIXES = {
     "units_dir": (".pxu", ".txt", ".yaml", ".yml"),
     "jobs_dir": (".pxu", ".txt", ".in", ".yaml", ".yml"),
 }
@@ -84,8 +87,12 @@ class Provider:
     def unit_list(self) -> list[Unit]:
         """All good units, in the order of the files' paths; what is wrong with the others is in ``problem_list``."""
         units: list[Unit] = []
-        for path in self._unit_files():
-            units += read_units(path, self, environment=self._environment, on_error=self._add_problem)
+        for directory, paths in self._unit_files():
+            cache = UnitCache(directory)
+            for path in paths:
+                records = cache.records(path, on_error=self._add_problem)
+                units += units_of(records, self, environment=self._environment, on_error=self._add_problem)
+            cache.save()
         return units
 
     def _add_problem(self, error: UnitError) -> None:
@@ -97,16 +104,17 @@ class Provider:
 
     @functools.cached_property
     def executable_list(self) -> list[Path]:
-        """The programs of the provider, sorted by path."""
-        if self.bin_dir is None:
-            return []
-        return [path for path in self._walk(self.bin_dir) if os.access(path, os.X_OK)]
+        """The programs of the provider, sorted by path; those that were built in a source tree come last."""
+        built = self.base_dir / "build" / "bin"
+        directories = [directory for directory in (self.bin_dir, built) if directory is not None and directory.is_dir()]
+        return [path for directory in directories for path in self._walk(directory) if os.access(path, os.X_OK)]
 
-    def _unit_files(self) -> Iterator[Path]:
-        for attribute, suffixes in _UNIT_SUFFIXES.items():
+    def _unit_files(self) -> Iterator[tuple[Path, list[Path]]]:
+        """Yield each folder of units and the unit files below it."""
+        for attribute, suffixes in UNIT_SUFFIXES.items():
             directory: Path | None = getattr(self, attribute)
             if directory is not None:
-                yield from (path for path in self._walk(directory) if path.suffix in suffixes)
+                yield directory, [path for path in self._walk(directory) if path.suffix in suffixes]
 
     def _walk(self, directory: Path) -> list[Path]:
         """Return the files below a directory, sorted by path; one that cannot be listed is a problem of its own."""

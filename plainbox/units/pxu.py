@@ -119,8 +119,8 @@ def _record(
     offsets: dict[str, Place] = {}
     for key, parts in fields.items():
         if len(parts) == 1:
-            raw[key] = parts[0].rstrip("\n")
-            data[key] = parts[0].strip()
+            text = raw[key] = parts[0].rstrip("\n")
+            data[key] = text.strip()  # mostly the same object, which saves memory
             offsets[key] = begins[key] - start
         else:
             text = "".join(parts)

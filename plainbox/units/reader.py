@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from plainbox.errors import UnitError, UnitSyntaxError
@@ -11,9 +11,10 @@ from plainbox.units import pxu
 from plainbox.units.interpolation import Environment
 from plainbox.units.kinds import unit_from_record
 from plainbox.units.origin import Origin
+from plainbox.units.record import Record
 from plainbox.units.unit import Unit, UnitProvider
 
-__all__ = ["read_units"]
+__all__ = ["read_records", "read_units", "units_of"]
 
 _YAML = (".yaml", ".yml")
 _OTHER_LINE_ENDS = "\r\v\f\x1c\x1d\x1e"
@@ -30,19 +31,34 @@ def read_units(
 
     ``environment`` is what Jinja2 texts of the units see as ``__checkbox_env__``.
     """
+    return units_of(read_records(path, on_error=on_error), provider, environment=environment, on_error=on_error)
+
+
+def read_records(path: Path, *, on_error: Callable[[UnitError], None]) -> Iterator[Record]:
+    """Yield the records of a PXU or YAML file; what is wrong with the rest goes to ``on_error`` with its place."""
     source = str(path)
     try:
         text = _read(path, source)
     except UnitError as error:
         on_error(error)
-        return []
+        return
     if path.suffix in _YAML:
         # PyYAML costs a third of the start-up of a listing; most providers have no such file.
         from plainbox.units import yaml
 
-        records = yaml.parse(text, source, on_error=on_error)
+        yield from yaml.parse(text, source, on_error=on_error)
     else:
-        records = pxu.parse(_lines(text), source, on_error=on_error)
+        yield from pxu.parse(_lines(text), source, on_error=on_error)
+
+
+def units_of(
+    records: Iterable[Record],
+    provider: UnitProvider | None = None,
+    *,
+    environment: Environment | None = None,
+    on_error: Callable[[UnitError], None],
+) -> list[Unit]:
+    """Return the units that records describe; a record that cannot be one goes to ``on_error``."""
     units = []
     for record in records:
         try:
