@@ -19,7 +19,7 @@ from plainbox.units import JobDefinition, SetupJobDefinition, TemplateUnit
 from plainbox.units.patterns import Pattern
 from plainbox.units.selection import FlatPlan, excluded_ids, select
 
-__all__ = ["Selection"]
+__all__ = ["NEVER_RUN", "Selection", "means", "parse_pattern"]
 
 #: Ids that no run contains, whatever a plan says: their work is done before the run.
 NEVER_RUN = frozenset({"com.canonical.plainbox::collect-manifest"})
@@ -45,7 +45,7 @@ class Selection:
     def __attrs_post_init__(self) -> None:
         # A pattern that cannot be used is refused before there is a session that it would end.
         for text in (*self.patterns, *self.match, *self.exclude):
-            _pattern(text)
+            parse_pattern(text)
 
     def as_blob(self) -> bytes:
         """Return the form in which the session stores the selection."""
@@ -75,7 +75,7 @@ class Selection:
         if plan is not None:
             return self._named(plan.bootstrap, state)
         states = state.job_state_map
-        patterns = [_pattern(text) for text in self.patterns]
+        patterns = [parse_pattern(text) for text in self.patterns]
         needed = dict.fromkeys(
             unit.resource_id
             for unit in state.unit_list
@@ -84,30 +84,24 @@ class Selection:
         return [states[job_id].job for job_id in needed if job_id in states]
 
     def _named(self, ids: Iterable[str], state: SessionState) -> list[JobDefinition]:
-        by_hand = [_pattern(text) for text in self.exclude]
+        by_hand = [parse_pattern(text) for text in self.exclude]
         jobs = [state.job_state_map[job_id].job for job_id in ids if job_id in state.job_state_map]
-        return [job for job in jobs if not any(_means(pattern, job) for pattern in by_hand)]
+        return [job for job in jobs if not any(means(pattern, job) for pattern in by_hand)]
 
     def apply(self, state: SessionState, plan: FlatPlan | None) -> None:
         """Set the wish list of the state; a selection without jobs raises :class:`NothingSelectedError`."""
         jobs = state.job_list
         if plan is not None:
             mandatory, included = select(plan, jobs)
-            # The bootstrap jobs have run: whoever needs one of them can have it.
-            excluded = set(excluded_ids(plan, jobs)) - set(plan.bootstrap)
         else:
             mandatory, included = [], self._hand_picked(jobs)
-            excluded = set()
-        by_hand = [_pattern(text) for text in self.exclude]
-        excluded |= {job.id for job in jobs if any(_means(pattern, job) for pattern in by_hand)}
-        excluded |= NEVER_RUN
-        excluded -= set(mandatory)
-        keep = [_pattern(text) for text in self.match]
+        excluded = self.excluded(jobs, plan, mandatory)
+        keep = [parse_pattern(text) for text in self.match]
         states = state.job_state_map
         wanted = [
             states[job_id].job
             for job_id in included
-            if job_id not in excluded and (not keep or any(_means(pattern, states[job_id].job) for pattern in keep))
+            if job_id not in excluded and (not keep or any(means(pattern, states[job_id].job) for pattern in keep))
         ]
         if not wanted and not mandatory:
             raise NothingSelectedError(
@@ -115,18 +109,30 @@ class Selection:
             )
         state.metadata.custom_joblist = bool(self.match or self.exclude)
         state.update_mandatory_job_list([states[job_id].job for job_id in mandatory])
-        state.update_desired_job_list(wanted, excluded=frozenset(excluded))
+        state.update_desired_job_list(wanted, excluded=excluded)
+
+    def excluded(
+        self, jobs: Iterable[JobDefinition], plan: FlatPlan | None, mandatory: Iterable[str]
+    ) -> frozenset[str]:
+        """Return the ids of the jobs that do not run, not even for the sake of others."""
+        known = list(jobs)
+        by_hand = [parse_pattern(text) for text in self.exclude]
+        excluded = {job.id for job in known if any(means(pattern, job) for pattern in by_hand)} | NEVER_RUN
+        if plan is not None:
+            # The bootstrap jobs have run: whoever needs one of them can have it.
+            excluded |= excluded_ids(plan, known) - set(plan.bootstrap)
+        return frozenset(excluded.difference(mandatory))
 
     def _hand_picked(self, jobs: Iterable[JobDefinition]) -> list[str]:
         known = [job for job in jobs if not isinstance(job, SetupJobDefinition)]
         found: dict[str, None] = {}
         for text in self.patterns:
-            pattern = _pattern(text)
-            found.update((job.id, None) for job in known if _means(pattern, job))
+            pattern = parse_pattern(text)
+            found.update((job.id, None) for job in known if means(pattern, job))
         return list(found)
 
 
-def _pattern(text: str) -> Pattern:
+def parse_pattern(text: str) -> Pattern:
     """Return the pattern of a selection by hand: a regular expression for full or partial ids."""
     from plainbox.errors import FieldError
 
@@ -136,7 +142,8 @@ def _pattern(text: str) -> Pattern:
         raise UsageError(error.message) from None
 
 
-def _means(pattern: Pattern, job: JobDefinition) -> bool:
+def means(pattern: Pattern, job: JobDefinition) -> bool:
+    """Tell whether a pattern of a selection by hand means a job: by its id or that of its template, full or partial."""
     names = [job.id, job.partial_id or ""]
     if job.template_id:
         names += [job.template_id, job.template_id.partition("::")[2]]

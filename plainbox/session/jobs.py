@@ -107,7 +107,7 @@ class JobReadinessInhibitor:
             case InhibitionCause.FAILED_DEP:
                 return f"required dependency {job_id!r} has failed"
             case InhibitionCause.NOT_FAILED_DEP:
-                return f"required dependency {job_id!r} did not fail"
+                return f"it runs only if {job_id!r} fails"
             case InhibitionCause.PENDING_RESOURCE:
                 return (
                     f"resource expression {expression!r} could not be evaluated because the resource it depends on"

@@ -214,7 +214,7 @@ def test_a_job_can_start_without_inhibitors_while_attempts_are_left() -> None:
         (UndesiredJobReadinessInhibitor, "undesired"),
         (JobReadinessInhibitor(InhibitionCause.PENDING_DEP, A), "required dependency 'a' did not run yet"),
         (JobReadinessInhibitor(InhibitionCause.FAILED_DEP, A), "required dependency 'a' has failed"),
-        (JobReadinessInhibitor(InhibitionCause.NOT_FAILED_DEP, A), "required dependency 'a' did not fail"),
+        (JobReadinessInhibitor(InhibitionCause.NOT_FAILED_DEP, A), "it runs only if 'a' fails"),
         (
             JobReadinessInhibitor(InhibitionCause.PENDING_RESOURCE, A, EXPRESSION),
             "resource expression \"r.x == '1'\" could not be evaluated because the resource it depends on did not run yet",
