@@ -32,8 +32,15 @@ class _Generated(SphinxDirective):
         return container.children
 
 
+def _leave_out_manual_pages(app: Sphinx) -> None:
+    """Keep the sources of the manual pages from the web pages, which say the same in tables."""
+    if app.builder.name != "man":
+        app.config.exclude_patterns.append("man/*")
+
+
 def setup(app: Sphinx) -> dict[str, object]:
     """Register one directive for each table; called by Sphinx."""
     for name, make in reference_tables.TABLES.items():
         app.add_directive(name, type(f"Directive_{name}", (_Generated,), {"make": staticmethod(make)}))
+    app.connect("builder-inited", _leave_out_manual_pages)
     return {"parallel_read_safe": True}

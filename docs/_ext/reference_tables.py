@@ -14,32 +14,29 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from plainbox.cli.main import COMMANDS
 from plainbox.session.outcome import OUTCOME_METADATA_MAP
 from plainbox.units import KINDS, Code
-from plainbox.units.fields import Field
+from plainbox.units.checks.codes import CODES
+from plainbox.units.fields import Field, InTemplate
 from plainbox.units.job import FLAGS
+from plainbox.units.schema import condition_of
+from plainbox.units.template import TemplateUnit
+from plainbox.units.unit import Unit
 
-__all__ = ["TABLES", "command_line", "issue_codes", "job_flags", "outcomes", "parsers", "unit_fields"]
+__all__ = [
+    "TABLES",
+    "command_line",
+    "command_list",
+    "field_type_list",
+    "field_types",
+    "issue_codes",
+    "job_flag_list",
+    "job_flags",
+    "outcomes",
+    "parsers",
+    "unit_field_list",
+    "unit_fields",
+]
 
 _WIDTH = 96  # of the usage lines: what a page shows without scrolling
-
-#: Finding -> (how bad it is, what it means).
-_ISSUES: Mapping[Code, tuple[str, str]] = {
-    Code.MISSING: (
-        "error, advice",
-        "A field that this unit needs is not there or is empty. Advice only for the summary of a template.",
-    ),
-    Code.WRONG: ("error", "A value that its field does not accept, for example `plugin: shel`."),
-    Code.UNKNOWN_FIELD: ("warning, error", "No kind of unit has such a field. An error inside of `siblings`."),
-    Code.DEPRECATED: ("advice", "A field or a value that has a better successor, which the hint names."),
-    Code.USELESS: ("warning", "A field that does nothing here, such as the `command` of a manual job."),
-    Code.TEMPLATE_CONSTANT: ("error", "All instances of a template would have the same `id`, `name` or the like."),
-    Code.TEMPLATE_VARIABLE: ("error", "A field that must be the same for all instances of a template has a parameter."),
-    Code.UNKNOWN_PARAMETER: ("error", "The resource record has no value for a parameter of the template."),
-    Code.UNKNOWN_FLAG: ("warning", "No flag of this name is known; it has no effect."),
-    Code.BAD_EXPRESSION: ("error", "A line of `requires`, `imports` or `template-filter` is outside the language."),
-    Code.BAD_PATTERN: ("error", "An entry of an include, exclude or override list that means nothing."),
-    Code.TEMPLATE_SYNTAX: ("error", "The braces of a template do not match, or its Jinja2 is wrong."),
-    Code.NOT_A_LINE: ("warning", "A summary or a name has several lines, or more characters than are shown."),
-}
 
 
 def unit_fields(kind: str) -> str:
@@ -47,37 +44,93 @@ def unit_fields(kind: str) -> str:
     return _table(
         ("Field", "Type", "Meaning"),
         (
-            (f"`{key}`" + _marks(field), _code(field.type.name), _meaning(field))
-            for key, field in KINDS[kind].fields.items()
+            (
+                ", ".join(f"`{name}`" for name in _names(field)),
+                ", ".join(map(_code, field.type.name.split(" | "))) if _is_choice(field) else field.type.name,
+                " ".join((_meaning(field), *(f"{fact[0].upper()}{fact[1:]}." for fact in _facts(KINDS[kind], field)))),
+            )
+            for field in KINDS[kind].fields.values()
         ),
     )
 
 
-def _marks(field: Field[object]) -> str:
-    required = ("○" if callable(field.required) else "●") if field.required else ""
-    return f" {required}".rstrip() + (" `_`" if field.translatable else "")
+def unit_field_list(kind: str) -> str:
+    """Return the fields of one kind of unit as a list of definitions, which fits a terminal."""
+    return "\n\n".join(_definition(KINDS[kind], field) for field in KINDS[kind].fields.values())
+
+
+def _definition(cls: type[Unit], field: Field[object]) -> str:
+    names = ", ".join(f"**{name}**" for name in _names(field))
+    return f"{names} ({'; '.join([field.type.name, *_facts(cls, field)])})\n: {_meaning(field)}"
+
+
+def _facts(cls: type[Unit], field: Field[object]) -> Iterator[str]:
+    """Yield whether a field is required, its default, and what a template may do with it."""
+    condition = condition_of(cls, field)
+    if condition is not None:
+        yield f"required {condition.words}"
+    elif callable(field.required):
+        raise ValueError(f"nobody has described when {field.key!r} of a {cls.kind} is required")
+    elif field.required:
+        yield "required"
+    if callable(field.default):
+        yield "default: from other fields"
+    elif field.default not in (None, "", (), frozenset()):
+        yield f"default: {_code(str({False: 'no', True: 'yes'}.get(field.default, field.default)))}"
+    if cls is not TemplateUnit and field.template is not InTemplate.MAY_VARY:
+        yield f"{field.template.value} in templates"
+
+
+def field_types(argument: str = "") -> str:
+    """Return the table of the types of fields, those that are a choice of words left out."""
+    return _table(("Type", "What is written"), ((name, _flat(doc)) for name, doc in _types().items()))
+
+
+def field_type_list(argument: str = "") -> str:
+    """Return the types of fields as a list of definitions."""
+    return "\n\n".join(f"**{name}**\n: {doc}" for name, doc in _types().items())
+
+
+def _types() -> Mapping[str, str]:
+    types = [field.type for cls in KINDS.values() for field in cls.fields.values() if not _is_choice(field)]
+    for type_ in types:
+        if not type_.doc:
+            raise ValueError(f"the type {type_.name!r} has no description in its schema")
+    return {type_.name: type_.doc for type_ in sorted(types, key=lambda type_: type_.name)}
+
+
+def _is_choice(field: Field[object]) -> bool:
+    return "enum" in field.type.schema
+
+
+def _names(field: Field[object]) -> Sequence[str]:
+    return (field.key, f"_{field.key}") if field.translatable else (field.key,)
 
 
 def _meaning(field: Field[object]) -> str:
-    parts = [_escaped(field.doc)]
-    if callable(field.default):
-        parts.append("Default: from other fields.")
-    elif field.default not in (None, "", (), frozenset()):
-        default = {False: "no", True: "yes"}.get(field.default, field.default)
-        parts.append(f"Default: {_code(str(default))}.")
-    if field.deprecated:
-        parts.append(f"Deprecated: {_escaped(field.deprecated)}.")
-    return " ".join(parts)
+    deprecated = f" Deprecated: {_flat(field.deprecated)}." if field.deprecated else ""
+    return _flat(field.doc) + deprecated
 
 
 def job_flags(argument: str = "") -> str:
     """Return the table of the flags of jobs."""
-    return _table(("Flag", "Meaning"), ((f"`{name}`", _escaped(meaning)) for name, meaning in FLAGS.items()))
+    return _table(("Flag", "Meaning"), ((f"`{name}`", _flat(meaning)) for name, meaning in FLAGS.items()))
+
+
+def job_flag_list(argument: str = "") -> str:
+    """Return the flags of jobs as a list of definitions."""
+    return "\n\n".join(f"**{name}**\n: {_flat(meaning)}" for name, meaning in FLAGS.items())
 
 
 def issue_codes(argument: str = "") -> str:
     """Return the table of the codes of findings."""
-    return _table(("Code", "Severity", "Meaning"), ((f"`{code}`", *map(_escaped, _ISSUES[code])) for code in Code))
+    return _table(
+        ("Code", "Severity", "Meaning", "What to do"),
+        (
+            (f"`{code}`", ", ".join(CODES[code].severities), _flat(CODES[code].meaning), _flat(CODES[code].remedy))
+            for code in Code
+        ),
+    )
 
 
 def outcomes(argument: str = "") -> str:
@@ -85,7 +138,7 @@ def outcomes(argument: str = "") -> str:
     return _table(
         ("Outcome", "Shown as", "Sign", "In a submission"),
         (
-            (f"`{outcome}`", _escaped(data.label), data.sigil, f"`{data.submission_status}`")
+            (f"`{outcome}`", _flat(data.label), data.sigil, f"`{data.submission_status}`")
             for outcome, data in OUTCOME_METADATA_MAP.items()
             if outcome is not None
         ),
@@ -98,11 +151,23 @@ def command_line(command: str) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
+def command_list(argument: str = "") -> str:
+    """Return all commands with what they take, as lists of definitions."""
+    return "\n\n".join(part for command in COMMANDS for parser in parsers(command) for part in _command_item(parser))
+
+
+def _command_item(parser: argparse.ArgumentParser) -> Iterator[str]:
+    yield f"**{parser.prog.removeprefix('plainbox ')}**\n: {' '.join((parser.description or '').split())}"
+    for action in _actions(parser):
+        if not isinstance(action, argparse._SubParsersAction | argparse._HelpAction):
+            yield f"  {_written(action)}\n  : {_flat(_sentence(action.help))}"
+
+
 def parsers(command: str) -> Iterator[argparse.ArgumentParser]:
     """Yield the parser of a command, then those of its sub-commands."""
     if command not in COMMANDS:
         raise ValueError(f"there is no command {command!r}")
-    module = importlib.import_module(f"plainbox.cli.commands.{command}")
+    module = importlib.import_module(f"plainbox.cli.commands.{command.replace('-', '_')}")
     description = (module.__doc__ or "").split("\n\n", 1)[-1].strip()
     parser = argparse.ArgumentParser(prog=f"plainbox {command}", description=description)
     module.configure(parser)
@@ -120,7 +185,7 @@ def _command(parser: argparse.ArgumentParser) -> Iterator[str]:
     yield " ".join((parser.description or "").split())
     yield f"```text\n{parser.format_usage().removeprefix('usage: ').rstrip()}\n```"
     rows = [
-        (_written(action), _escaped(_sentence(action.help)))
+        (_written(action), _flat(_sentence(action.help)))
         for action in _actions(parser)
         if not isinstance(action, argparse._SubParsersAction | argparse._HelpAction)
     ]
@@ -146,23 +211,28 @@ def _sentence(text: str | None) -> str:
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
+    lines = [header, ["---"] * len(header), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def _code(text: str) -> str:
-    return f"`{_escaped(text)}`"
+    return f"`{_flat(text)}`"
 
 
-def _escaped(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+def _flat(text: str) -> str:
+    return " ".join(text.split())
 
 
 #: Name of the directive -> what makes its text from the argument.
 TABLES: Mapping[str, Callable[[str], str]] = {
     "command-line": command_line,
+    "command-list": command_list,
     "issue-codes": issue_codes,
+    "field-type-list": field_type_list,
+    "field-types": field_types,
+    "job-flag-list": job_flag_list,
     "job-flags": job_flags,
     "outcomes": outcomes,
+    "unit-field-list": unit_field_list,
     "unit-fields": unit_fields,
 }

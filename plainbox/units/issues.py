@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a check has found about a unit: a stable code, how bad it is, where it is, and what to do."""
+"""What a check has found about a unit: a stable code, how bad it is, where it is, and what to do.
+
+Units make the findings that they can make alone; :mod:`plainbox.units.checks` adds those that need all units together.
+What each code means is written down in :mod:`plainbox.units.checks.codes`.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +25,14 @@ class Severity(enum.StrEnum):
 
 
 class Code(enum.StrEnum):
-    """Codes never change their meaning; a retired one is not used again."""
+    """Codes never change their meaning; a retired one is not used again.
 
+    PB0: what cannot be read. PB1: the unit alone. PB2: the unit among all others. PB3: the files of the provider.
+    """
+
+    SYNTAX = "PB001"
+    NO_UNIT = "PB002"
+    UNREADABLE = "PB003"
     MISSING = "PB101"
     WRONG = "PB102"
     UNKNOWN_FIELD = "PB103"
@@ -36,6 +46,19 @@ class Code(enum.StrEnum):
     BAD_PATTERN = "PB111"
     TEMPLATE_SYNTAX = "PB112"
     NOT_A_LINE = "PB113"
+    SHELL_SYNTAX = "PB114"
+    TEXT_FOR_LIST = "PB115"
+    UNKNOWN_REFERENCE = "PB201"
+    WRONG_REFERENCE = "PB202"
+    NOT_UNIQUE = "PB203"
+    DEAD_ENTRY = "PB204"
+    OVERLAP = "PB205"
+    NESTED_LOOP = "PB206"
+    DEPENDENCY_CYCLE = "PB207"
+    NOT_EXECUTABLE = "PB301"
+    SKIPPED_FILE = "PB302"
+    NO_DATA_FILE = "PB303"
+    BAD_SETTING = "PB304"
 
 
 @attrs.frozen

@@ -23,7 +23,7 @@ __all__ = ["FIVE", "OURS", "Corpus", "load"]
 
 FIVE = ("tutorial", "docker", "tpm2", "genio", "sru")
 #: Providers that come with Plainbox and that Checkbox does not have.
-OURS = ("org.plainbox:machine", "org.plainbox.tutorial:tutorial")
+OURS = ("org.plainbox:machine",)
 
 
 @attrs.frozen

@@ -9,7 +9,6 @@ is named has one test plan.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from plainbox.cli.arguments import add_providers, load_catalogue
 from plainbox.cli.console.choose import can_ask, choose, confirm
@@ -19,10 +18,13 @@ from plainbox.cli.running import add_running, carry_through
 from plainbox.config import load_settings
 from plainbox.errors import FieldError, UsageError
 from plainbox.providers import Catalogue
+from plainbox.providers.discovery import named_directory
 from plainbox.runner import Selection, SessionRun
 from plainbox.units import JobDefinition, TemplateUnit, TestPlanUnit
+from plainbox.units.checks.index import UnitIndex
+from plainbox.units.checks.plans import dead_entries
 from plainbox.units.patterns import Pattern
-from plainbox.units.selection import flatten, matching
+from plainbox.units.selection import flatten
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -60,7 +62,7 @@ def _selection(catalogue: Catalogue, arguments: argparse.Namespace, asks: bool) 
     common = {
         "match": arguments.match,
         "exclude": arguments.exclude,
-        "providers": [str(Path(directory).resolve()) for directory in arguments.providers],
+        "providers": [str(named_directory(directory).resolve()) for directory in arguments.providers],
     }
     plans = [plan for plan in (_plan(catalogue, word) for word in words) if plan is not None]
     if plans and len(words) > 1:
@@ -87,21 +89,14 @@ def _plan(catalogue: Catalogue, word: str) -> TestPlanUnit | None:
         known = [*catalogue.of_kind(JobDefinition).values(), *catalogue.of_kind(TemplateUnit).values()]
         if any(pattern.matches(unit.id) or pattern.matches(unit.partial_id or "") for unit in known):
             return None
-        if pattern.is_fixed and not any("{" in str(unit.data.get("id", "")) for unit in known):
-            raise UsageError(f"no test plan and no job {word!r}", hint=error.hint) from None
-        if pattern.is_fixed and not _starts_like_an_instance(word, catalogue):
+        if pattern.is_fixed and not _could_be_an_instance(word, UnitIndex.of(catalogue.units)):
             raise UsageError(f"no test plan and no job {word!r}", hint=error.hint) from None
         return None
 
 
-def _starts_like_an_instance(word: str, catalogue: Catalogue) -> bool:
-    for template in catalogue.of_kind(TemplateUnit).values():
-        full = template.instance_id_pattern
-        for name in (full, full.partition("::")[2]):
-            start = name.partition("{")[0]
-            if start and word.startswith(start):
-                return True
-    return False
+def _could_be_an_instance(word: str, index: UnitIndex) -> bool:
+    names = [word] if "::" in word else [f"{namespace}::{word}" for namespace in index.namespaces]
+    return any(index.could_become(JobDefinition.kind, name) for name in names)
 
 
 def _choose_plan(catalogue: Catalogue, asks: bool) -> str:
@@ -125,15 +120,10 @@ def _report_plan(catalogue: Catalogue, plan: TestPlanUnit) -> None:
     flat = flatten([plan], catalogue.of_kind(TestPlanUnit))
     for problem in flat.problems:
         warn(str(problem), problem.hint)
-    jobs = list(catalogue.jobs_and_siblings().values())
-    templates = list(catalogue.of_kind(TemplateUnit).values())
+    index = UnitIndex.of(catalogue.units)
     for part in flat.plans:
-        for entry in (*part.mandatory_include, *part.include):
-            pattern = entry.pattern
-            if matching([entry], jobs) or any(pattern.matches(template.id) for template in templates):
-                continue
-            if pattern.is_fixed and not _starts_like_an_instance(pattern.full, catalogue):
-                warn(f"{part.origin_of('include', entry.line)}: no job {pattern.full!r}; this entry means nothing")
+        for issue in dead_entries(part, index, ("include", "mandatory_include")):
+            warn(str(issue))
 
 
 def _offer_resume(arguments: argparse.Namespace) -> int | None:

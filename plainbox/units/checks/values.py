@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Values that work and are better written otherwise: lists of YAML units that are given as one text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from plainbox.units.fields import Field
+from plainbox.units.issues import Code, Issue, Severity
+from plainbox.units.template import TemplateUnit
+from plainbox.units.unit import Unit
+
+__all__ = ["check"]
+
+_YAML = (".yaml", ".yml")
+
+
+def check(unit: Unit) -> Iterator[Issue]:
+    """Yield the fields of a YAML unit that are lists and are written as text."""
+    if unit.origin is None or not unit.origin.source.endswith(_YAML):
+        return
+    fields: Mapping[str, Field[object]] = unit.fields
+    if isinstance(unit, TemplateUnit) and unit.instance_kind is not None:
+        fields = {**unit.instance_kind.fields, **unit.fields}
+    for key, value in unit.data.items():
+        field = fields.get(key.removeprefix("_"))
+        if field is not None and isinstance(value, str) and value and _is_list(field.type.schema):
+            yield unit.issue(
+                Code.TEXT_FOR_LIST,
+                "a list is written as text",
+                severity=Severity.WARNING,
+                field=field.key,
+                hint="write a YAML list",
+            )
+
+
+def _is_list(schema: Mapping[str, object]) -> bool:
+    """Tell whether a value of this schema may be an array."""
+    types = schema.get("type")
+    alternatives = schema.get("anyOf")
+    if types == "array" or (isinstance(types, list) and "array" in types):
+        return True
+    return isinstance(alternatives, list) and any(_is_list(item) for item in alternatives if isinstance(item, dict))
