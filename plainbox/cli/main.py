@@ -14,8 +14,9 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from plainbox import __version__
-from plainbox.cli.output import clean, say, warn
-from plainbox.errors import PlainboxError, UsageError
+from plainbox.cli.output import warn
+from plainbox.errors import UsageError
+from plainbox.streams import Streams, carry_out
 
 __all__ = ["main"]
 
@@ -26,43 +27,23 @@ COMMANDS = {
     "list": "list jobs, plans, templates, categories, providers, exporters",
     "show": "show units as they are written",
     "expand": "show what a test plan contains",
+    "list-bootstrapped": "show what a test plan contains on this machine",
+    "why": "explain why a job ran, or did not",
     "session": "list and show stored sessions",
     "export": "make a report of a stored session",
+    "manifest": "show and set what only a person knows of this machine",
+    "provider": "make, check, build and install providers",
+    "lint": "check the units of providers",
+    "translate": "rewrite PXU unit files as YAML",
+    "schema": "print the JSON Schema of YAML unit files",
 }
-
-EXIT_INTERNAL = 70
-EXIT_INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     _open_standard_streams()
-    for stream in (sys.stdout, sys.stderr):
-        # A terminal that cannot show a character shows its code: output never fails for that.
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="backslashreplace")
-    try:
-        code = _dispatch(words)
-        sys.stdout.flush()
-    except PlainboxError as error:
-        _complain(error)
-        return error.exit_code
-    except KeyboardInterrupt:
-        return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read the output has gone; nothing more can be said to it, not even at exit.
-        _silence_output()
-        return 0
-    except OSError as error:
-        # The disk, the rights, the paths of this machine: nothing that a traceback would explain.
-        _silence_output()
-        place = f"{error.filename}: " if error.filename else ""
-        _complain(PlainboxError(f"{place}{error.strerror or error}"))
-        return PlainboxError.exit_code
-    except Exception as error:  # noqa: BLE001 - the last line of defence: a file instead of a traceback
-        return _crashed(error)
-    return code
+    return carry_out(Streams("plainbox"), lambda: _dispatch(words))
 
 
 def _dispatch(words: list[str]) -> int:
@@ -97,7 +78,7 @@ def _unknown(name: str) -> UsageError:
 
 
 def _module(name: str) -> ModuleType:
-    return importlib.import_module(f"plainbox.cli.commands.{name}")
+    return importlib.import_module(f"plainbox.cli.commands.{name.replace('-', '_')}")
 
 
 def _overview() -> argparse.ArgumentParser:
@@ -128,12 +109,6 @@ def _open_standard_streams() -> None:
     sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
 
 
-def _silence_output() -> None:
-    """Let what is still to be written to standard output go nowhere."""
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 1)
-
-
 def _listen_to_log() -> None:
     """Show what the rooms below log as warnings, in the form of all others."""
     import logging
@@ -153,39 +128,6 @@ def _formatter(parser: argparse.ArgumentParser) -> None:
         from rich_argparse import RichHelpFormatter
 
         parser.formatter_class = RichHelpFormatter
-
-
-def _complain(error: PlainboxError) -> None:
-    say(clean(f"plainbox: {error}"))
-    if error.hint:
-        say(clean(f"  {error.hint}"))
-
-
-def _crashed(error: Exception) -> int:
-    """Keep the traceback in a file and tell where it is."""
-    import tempfile
-    import time
-    import traceback
-
-    text = f"plainbox {__version__}, Python {sys.version}\n{' '.join(sys.argv)}\n\n"
-    text += "".join(traceback.format_exception(error))
-    name = f"crash-{time.strftime('%Y%m%dT%H%M%S')}-"
-    try:
-        from plainbox import dirs
-
-        directory = dirs.crash_files()
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd, path = tempfile.mkstemp(prefix=name, suffix=".txt", dir=directory)
-    except Exception:  # noqa: BLE001 - telling of one fault must not end in another
-        fd, path = tempfile.mkstemp(prefix=f"plainbox-{name}", suffix=".txt")
-    with open(fd, "w", encoding="utf-8", errors="backslashreplace") as file:
-        file.write(text)
-    summary = f"{type(error).__name__}: {error}".splitlines()[0]
-    print(  # noqa: T201
-        f"plainbox: internal error: {summary}\n  this is a fault of plainbox; the details are in {path}",
-        file=sys.stderr,
-    )
-    return EXIT_INTERNAL
 
 
 if __name__ == "__main__":

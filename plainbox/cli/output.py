@@ -4,32 +4,20 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
 
+from plainbox.streams import Streams, clean
+
 __all__ = ["clean", "duration", "print_json", "print_table", "say", "warn", "write"]
 
 
-def write(text: str) -> None:
-    """Write a line of data."""
-    sys.stdout.write(text + "\n")
+_streams = Streams("plainbox")
 
-
-def say(text: str, end: str = "\n") -> None:
-    """Write a line of talk; when nobody listens any more, what is being done goes on without words."""
-    try:
-        sys.stderr.write(text + end)
-        sys.stderr.flush()
-    except OSError:
-        with open(os.devnull, "wb") as nowhere:
-            os.dup2(nowhere.fileno(), sys.stderr.fileno())
-
-
-def warn(text: str, hint: str | None = None) -> None:
-    """Write a warning, and what to do about it."""
-    say(f"plainbox: warning: {clean(text)}" + (f"\n  {clean(hint)}" if hint else ""))
+write = _streams.write
+say = _streams.say
+warn = _streams.warn
 
 
 def print_json(schema: str, **content: object) -> None:
@@ -57,15 +45,6 @@ def print_table(rows: Iterable[Sequence[str]], header: Sequence[str] | None = No
     for row in cells:
         padded = [cell + " " * (width - _width(cell)) for cell, width in zip(row, widths, strict=True)]
         write("  ".join(padded).rstrip())
-
-
-def clean(text: str) -> str:
-    """Return text that cannot do anything to a terminal: control characters are shown, not sent."""
-    if text.isprintable():
-        return text
-    return "".join(
-        character if character.isprintable() or character == "\n" else f"\\x{ord(character):02x}" for character in text
-    )
 
 
 def _width(text: str) -> int:

@@ -52,17 +52,9 @@ def _default_plugin(job: JobDefinition) -> str | None:
     return "shell" if "simple" in job.flags else None
 
 
-def _default_description(job: JobDefinition) -> str | None:
-    parts = [
-        f"{title}:\n{text}"
-        for title, text in (
-            ("PURPOSE", job.purpose),
-            ("STEPS", job.steps),
-            ("VERIFICATION", job.verification),
-        )
-        if text
-    ]
-    return "\n\n".join(parts) or None
+def _described(purpose: str | None, steps: str | None, verification: str | None) -> str | None:
+    parts = {"PURPOSE": purpose, "STEPS": steps, "VERIFICATION": verification}
+    return "\n\n".join(f"{title}:\n{text}" for title, text in parts.items() if text) or None
 
 
 class JobDefinition(Unit):
@@ -93,7 +85,7 @@ class JobDefinition(Unit):
     description = Field(
         fields.TEXT,
         "What the job does; by default made of purpose, steps and verification.",
-        default=_default_description,
+        default=lambda job: _described(job.purpose, job.steps, job.verification),
         translatable=True,
         required=lambda job: job.plugin == "manual" and not (job.purpose or job.steps or job.verification),
         severity=Severity.WARNING,
@@ -226,6 +218,23 @@ class JobDefinition(Unit):
     def tr_summary(self) -> str:
         """The summary in the reader's language."""
         return self.translated("summary") or self.summary
+
+    def tr_purpose(self) -> str | None:
+        """The purpose in the reader's language."""
+        return self.translated("purpose")
+
+    def tr_steps(self) -> str | None:
+        """The steps in the reader's language."""
+        return self.translated("steps")
+
+    def tr_verification(self) -> str | None:
+        """The verification in the reader's language."""
+        return self.translated("verification")
+
+    def tr_description(self) -> str | None:
+        """The description in the reader's language, made of its parts when it is not written."""
+        parts = (self.tr_purpose(), self.tr_steps(), self.tr_verification())
+        return self.translated("description") or _described(*parts)
 
     @functools.cached_property
     def precedes(self) -> tuple[str, ...]:

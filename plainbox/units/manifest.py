@@ -56,6 +56,14 @@ class ManifestEntryUnit(Unit):
     def summary(self) -> str:
         return self.name
 
+    def tr_name(self) -> str:
+        """The name in the reader's language."""
+        return self.translated("name") or self.name
+
+    def tr_prompt(self) -> str:
+        """The question in the reader's language."""
+        return self.translated("prompt") or self.prompt
+
     @property
     def is_hidden(self) -> bool:
         return (self.partial_id or "").startswith("_")

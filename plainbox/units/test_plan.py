@@ -14,10 +14,36 @@ from plainbox.units.unit import Unit
 
 __all__ = ["TestPlanUnit"]
 
+_WORD = r'(?:"[^"\n]+"|[^\s#,="\0][^\s#,=\0]*)'
+
 INCLUDE = FieldType(
     "include list",
     parse_include,
-    {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": ["string", "object"]}}]},
+    {
+        "description": "A YAML list of patterns, or text with one on a line, each optionally with overrides of fields.",
+        "type": ["string", "number", "boolean", "array"],
+        "items": {
+            "description": "A pattern, or a mapping of one pattern to the fields that it overrides.",
+            "type": ["string", "number", "boolean", "object"],
+            "pattern": r"^(?!\s*\^?\$?\s*$)",
+            "patternErrorMessage": "an empty pattern",
+            "minProperties": 1,
+            "maxProperties": 1,
+            "propertyNames": {"pattern": r"^(?!\^?\$?$)"},
+            "additionalProperties": {
+                "type": "object",
+                "properties": {
+                    "category-id": {"type": ["string", "number", "boolean"], "minLength": 1},
+                    "category_id": {"type": ["string", "number", "boolean"], "minLength": 1},
+                    "certification-status": {"enum": ["blocker", "non-blocker"]},
+                    "certification_status": {"enum": ["blocker", "non-blocker"]},
+                    "auto-retry": {"enum": ["unspecified", "no"]},
+                    "auto_retry": {"enum": ["unspecified", "no"]},
+                },
+                "additionalProperties": False,
+            },
+        },
+    },
     salvage=parse_include,
     code=Code.BAD_PATTERN,
 )
@@ -28,7 +54,15 @@ def _overrides(field: str) -> FieldType[tuple[Override, ...]]:
     return FieldType(
         "override list",
         lambda value, namespace: parse(value, namespace, converters.refuse),
-        {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]},
+        {
+            "description": "A YAML list of statements, or text with one on a line: `apply VALUE to PATTERN`.",
+            "type": ["string", "array"],
+            "items": {
+                "type": "string",
+                "pattern": rf"^\s*(?:apply\s+{_WORD}\s+to\s+{_WORD}\s*)?(?:#[^\n]*)?$",
+                "patternErrorMessage": "write: apply VALUE to PATTERN",
+            },
+        },
         salvage=parse,
         code=Code.BAD_PATTERN,
     )
@@ -82,6 +116,14 @@ class TestPlanUnit(Unit):
     @property
     def summary(self) -> str:
         return self.name
+
+    def tr_name(self) -> str:
+        """The name in the reader's language."""
+        return self.translated("name") or self.name
+
+    def tr_description(self) -> str | None:
+        """The description in the reader's language."""
+        return self.translated("description")
 
     def own_overrides(self) -> Iterator[tuple[Pattern, str, str]]:
         """Yield (pattern, name of the field, value) in the order in which they count; a later one wins.

@@ -7,6 +7,7 @@ List what providers define: one unit on a line, its full id and its summary.
 from __future__ import annotations
 
 import argparse
+import os
 
 from plainbox.cli.arguments import add_json, add_providers, load_catalogue
 from plainbox.cli.output import print_json, print_table
@@ -49,18 +50,14 @@ def run(arguments: argparse.Namespace) -> int:
     catalogue = load_catalogue(arguments.providers)
     if kind == "provider":
         return _providers(catalogue, arguments.json)
-    units = _files(catalogue) if kind == "file" else [unit for unit in catalogue.units if unit.kind == kind]
+    if kind == "file":
+        return _files(catalogue, arguments.json)
+    units = [unit for unit in catalogue.units if unit.kind == kind]
     if arguments.json:
         print_json("plainbox.list/1", units=[describe(unit) for unit in units])
     else:
         print_table(((unit.id or str(unit.origin), _summary(unit)) for unit in units), ("id", "summary"))
     return 0
-
-
-def _files(catalogue: Catalogue) -> list[Unit]:
-    from plainbox.providers.files import classify
-
-    return [unit for provider in catalogue.providers for unit in classify(provider)]
 
 
 def describe(unit: Unit) -> dict[str, object]:
@@ -107,4 +104,30 @@ def _providers(catalogue: Catalogue, as_json: bool) -> int:
             ((provider.name, provider.version, str(provider.base_dir)) for provider in catalogue.providers),
             ("name", "version", "directory"),
         )
+    return 0
+
+
+def _files(catalogue: Catalogue, as_json: bool) -> int:
+    from plainbox.providers.files import classify
+
+    files = [(provider, unit) for provider in catalogue.providers for unit in classify(provider)]
+    if as_json:
+        units = [
+            {
+                "kind": unit.kind,
+                "id": "",
+                "path": unit.path,
+                "role": unit.role,
+                "base": unit.base,
+                "provider": provider.name,
+            }
+            for provider, unit in files
+        ]
+        print_json("plainbox.list/1", units=units)
+    else:
+        rows = (
+            (provider.name, str(unit.role), os.path.relpath(str(unit.path), provider.base_dir))
+            for provider, unit in files
+        )
+        print_table(rows, ("provider", "role", "path"))
     return 0

@@ -14,7 +14,7 @@ from pathlib import Path
 from plainbox import dirs
 from plainbox.cli.arguments import add_json, add_providers, load_catalogue
 from plainbox.cli.console.choose import ask, can_ask
-from plainbox.cli.output import clean, print_json, print_table, say
+from plainbox.cli.output import print_json, print_table, say
 from plainbox.errors import FieldError, UsageError
 from plainbox.providers import Catalogue
 from plainbox.providers.expansion import expand
@@ -114,7 +114,7 @@ def _unset(arguments: argparse.Namespace) -> int:
             # Answers may be older than the provider that asked for them.
             identifier = name if name in content else catalogue.find(ManifestEntryUnit, name).id
             if content.pop(identifier, None) is not None:
-                say(clean(f"{identifier} has no answer any more"))
+                say(f"{identifier} has no answer any more")
     return 0
 
 
@@ -138,9 +138,8 @@ def _ask(arguments: argparse.Namespace) -> int:
 def _answer(entry: ManifestEntryUnit, default: Answer) -> Answer | None:
     """Return what a person says, ``None`` when the input has ended."""
     unit = entry.value_unit or entry.value_units
-    name = entry.translated("name") or entry.name
-    say(clean(entry.translated("prompt") or entry.prompt))
-    say(clean(f"  {name} ({unit})" if unit else f"  {name}"))
+    say(entry.tr_prompt())
+    say(f"  {entry.tr_name()} ({unit})" if unit else f"  {entry.tr_name()}")
     while True:
         text = ask(f"{'yes or no' if entry.value_type == 'bool' else 'a number'} [{_word(default)}] ")
         if text is None:
@@ -148,7 +147,7 @@ def _answer(entry: ManifestEntryUnit, default: Answer) -> Answer | None:
         try:
             return entry.convert(text) if text else default
         except FieldError as error:
-            say(clean(error.message))
+            say(error.message)
 
 
 def _import(arguments: argparse.Namespace) -> int:
@@ -164,7 +163,7 @@ def _store(answers: dict[str, Answer]) -> None:
     with changed_manifest(dirs.machine_manifest()) as content:
         content.update(answers)
     for identifier, answer in answers.items():
-        say(clean(f"{identifier} = {_word(answer)}"))
+        say(f"{identifier} = {_word(answer)}")
 
 
 def _entries(catalogue: Catalogue, plan_name: str | None) -> list[ManifestEntryUnit]:

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``validate``: what is wrong with the units of a provider, seen together with all providers of this machine."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from plainbox.providers.authoring.command import Command
+from plainbox.streams import clean
+from plainbox.units.issues import Code, Issue, Severity
+
+if TYPE_CHECKING:
+    from plainbox.providers.catalogue import Catalogue
+    from plainbox.providers.lint import LintReport
+
+__all__ = ["ValidateCommand"]
+
+#: What still works and is written in another way today.
+_OLD = (Code.DEPRECATED, Code.TEXT_FOR_LIST)
+
+
+class ValidateCommand(Command):
+    """look for mistakes in the units
+
+    Checks the units of this provider together with those of all installed ones, since they refer to each other. The exit
+    code is 1 when there is an error, and, unless --loose is given, when there is a warning; advice never fails.
+
+    What counts without options is in setup(): strict=False is --loose, deprecated=False is --legacy.
+    """
+
+    name = "validate"
+
+    def register_arguments(self, parser: argparse.ArgumentParser) -> None:
+        strictness = parser.add_mutually_exclusive_group()
+        strictness.add_argument(
+            "-s", "--strict", dest="strict", action="store_true", default=None, help="fail on warnings too"
+        )
+        strictness.add_argument("-l", "--loose", dest="strict", action="store_false", help="fail on errors only")
+        age = parser.add_mutually_exclusive_group()
+        age.add_argument(
+            "-d", "--deprecated", dest="deprecated", action="store_true", default=None, help="tell what is deprecated"
+        )
+        age.add_argument("-L", "--legacy", dest="deprecated", action="store_false", help="allow what is deprecated")
+        parser.add_argument("--json", action="store_true", help="print one JSON document instead of text")
+
+    def invoked(self, ns: argparse.Namespace) -> int | None:
+        from plainbox.providers.lint import format_issue, lint
+
+        strict = self.tree.strict if ns.strict is None else ns.strict
+        deprecated = self.tree.deprecated if ns.deprecated is None else ns.deprecated
+        report = lint([self.get_provider()], self._catalogue())
+        if not deprecated:
+            report = report.without(lambda issue: issue.code in _OLD)
+        if ns.json:
+            self._write_json(report)
+        else:
+            for issue in report.issues:
+                self.output.write(clean(format_issue(issue, self.tree.base_dir)))
+        self.output.say(f"{self.tree.name}: {_summary(report)}")
+        return int(report.failed(strict))
+
+    def _catalogue(self) -> Catalogue:
+        from plainbox.errors import PlainboxError
+        from plainbox.providers.catalogue import Catalogue
+        from plainbox.providers.discovery import bundled_providers, installed_providers
+
+        problems: list[PlainboxError] = []
+        # This provider first: another one of its name may be installed.
+        return Catalogue([self.get_provider(), *installed_providers(problems), *bundled_providers(problems)], problems)
+
+    def _write_json(self, report: LintReport) -> None:
+        import json
+
+        counts: dict[str, int] = {severity: report.count(severity) for severity in Severity}
+        counts["silenced"] = report.silenced
+        issues = [self._describe(issue) for issue in report.issues]
+        self.output.write(json.dumps({"schema": "plainbox.lint/1", "issues": issues, "counts": counts}, indent=2))
+
+    def _describe(self, issue: Issue) -> dict[str, object]:
+        from plainbox.providers.lint import shown_path
+
+        origin = issue.origin
+        return {
+            "code": issue.code,
+            "severity": issue.severity,
+            "path": shown_path(origin.source, self.tree.base_dir) if origin is not None else None,
+            "line": origin.line_start if origin is not None else None,
+            "unit": issue.unit_id,
+            "field": issue.field,
+            "message": issue.message,
+            "hint": issue.hint,
+        }
+
+
+def _summary(report: LintReport) -> str:
+    words = []
+    for severity in Severity:
+        count = report.count(severity)
+        if count:
+            words.append(f"{count} {severity}{'s' if count != 1 and severity is not Severity.ADVICE else ''}")
+    silenced = f" ({report.silenced} silenced)" if report.silenced else ""
+    return (", ".join(words) or "nothing is wrong") + silenced
