@@ -2,13 +2,15 @@
 # make run    - run the checks of the bundled machine provider here, write plainbox-report.html
 # make test   - install what the tests need and run all of them
 # make check  - lint, types, layers, documentation
+# make docs   - the documentation and the manual pages, in docs/_build
 # make bench  - measure, beside the figures to reach
+# make fuzz   - feed the readers of foreign text with whatever breaks them
 
 VENV := .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 
-.PHONY: run test check bench docs clean debian-packages
+.PHONY: run test check bench fuzz docs clean debian-packages
 
 run: $(VENV)/.base
 	@$(BIN)/plainbox run --no-input -o html:plainbox-report.html org.plainbox::machine-automated
@@ -25,9 +27,13 @@ check: $(VENV)/.check
 
 docs: $(VENV)/.check
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+	$(BIN)/sphinx-build -W --keep-going -q -b man docs docs/_build/man
 
 bench: $(VENV)/.test
 	$(PY) -m benchmarks
+
+fuzz: $(VENV)/.fuzz
+	$(PY) -m tests.fuzz
 
 $(VENV)/.python:
 	@sh .ci/make-venv $(VENV)
@@ -42,13 +48,17 @@ $(VENV)/.test: $(VENV)/.base
 	@$(PY) -m pip install --quiet --disable-pip-version-check -e '.[test]'
 	@touch $@
 
+$(VENV)/.fuzz: $(VENV)/.test
+	@$(PY) -m pip install --quiet --disable-pip-version-check -e '.[fuzz]'
+	@touch $@
+
 $(VENV)/.check: $(VENV)/.base
 	@$(PY) -m pip install --quiet --disable-pip-version-check -e '.[test,check,docs]'
 	@touch $@
 
 # Programs that tests drive for real. Installed where that may be done, named where not.
 debian-packages:
-	@sh .ci/debian-packages chromium
+	@sh .ci/debian-packages chromium make gcc libc6-dev gettext shellcheck dpkg-dev
 
 clean:
 	rm -rf $(VENV) build dist docs/_build *.egg-info

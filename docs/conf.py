@@ -27,3 +27,8 @@ html_theme = "furo"
 html_title = f"Plainbox {release}"
 html_copy_source = False
 html_show_copyright = False
+
+man_pages = [
+    ("man/plainbox", "plainbox", "run test plans and never lose a result", [], 1),
+    ("man/plainbox-unit", "plainbox-unit", "units of test providers and their fields", [], 5),
+]

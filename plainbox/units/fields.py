@@ -35,7 +35,9 @@ D = TypeVar("D")
 class FieldType(Generic[T]):
     """A type of values: its name in the documentation, how it is converted, its JSON Schema for YAML units.
 
-    ``salvage`` converts what is good of a list and gives the rest to a function; ``code`` is that of its findings.
+    The schema is made for the values that YAML 1.2 gives, and never refuses what ``convert`` takes; its description is that
+    of the type. ``salvage`` converts what is good of a list and gives the rest to a function; ``code`` is that of its
+    findings.
     """
 
     name: str
@@ -44,26 +46,163 @@ class FieldType(Generic[T]):
     salvage: Callable[[Value, str | None, OnError], T] | None = None
     code: Code = Code.WRONG
 
+    @property
+    def doc(self) -> str:
+        """What values of the type look like."""
+        return str(self.schema.get("description", ""))
+
 
 MAX_LINE = 80  # characters of a text that reports and menus show in one line
 
-_WORD_LIST = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
+#: Scalars stay the text that is written, whatever YAML takes them for.
+_SCALAR = ["string", "number", "boolean"]
+_TEXT: Mapping[str, object] = {"type": _SCALAR}
+_TEXTS: Mapping[str, object] = {"type": [*_SCALAR, "array"], "items": _TEXT}
 
-TEXT = FieldType("text", converters.text, {"type": "string"})
-LINE = FieldType("line", converters.text, {"type": "string", "maxLength": MAX_LINE})
-SCRIPT = FieldType("shell script", converters.text, {"type": "string"})
-IDENTIFIER = FieldType("id", converters.identifier, {"type": "string", "not": {"pattern": "::"}})
-REFERENCE = FieldType("reference", converters.reference, {"type": "string"})
-REFERENCES = FieldType("list of references", converters.references, _WORD_LIST, converters.references)
-WORDS = FieldType("word list", converters.words, _WORD_LIST, converters.words)
-NAMES = FieldType("name list", converters.names, _WORD_LIST, converters.names)
-FLAGS = FieldType("flags", converters.flag_words, _WORD_LIST, converters.flag_words)
-LINES = FieldType("lines", converters.lines, _WORD_LIST, converters.lines)
-DURATION = FieldType("duration", converters.duration, {"type": ["number", "string"]})
-FLAG = FieldType("yes or no", converters.flag, {"type": ["boolean", "string"]})
-MAPPING = FieldType("mapping", converters.mapping, {"type": "object"})
-MAPPINGS = FieldType("list of mappings", converters.mappings, {"type": "array", "items": {"type": "object"}})
-VALUES = FieldType("list of values", converters.values, {"type": "array"})
+#: Words, commas, comments and texts in quotes; the end of each word is looked for, so that no text takes long.
+_WORD_LIST = r'^(?:[\s,]|#[^\n]*|"[^"\n]*"|[^\s#,="\0][^\s#,=\0]*(?=[\s#,]|$))*$'
+_IMPORT = r"from[^\S\n]+(?!\S*::)\S+[^\S\n]+import[^\S\n]+(?!\S*::)\S+(?:[^\S\n]+as[^\S\n]+\S+)?"
+_IMPORTS = {
+    "pattern": rf"^(?:[^\S\n]*(?:{_IMPORT}[^\S\n]*)?(?:\n|$))*$",
+    "patternErrorMessage": "write: from NAMESPACE import ID [as NAME]",
+}
+_SECONDS = r"\+?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+_CLOCK = r"(?:[0-9]+h)?[ :]*(?:[0-9]+m)?[ :]*(?:[0-9]+s)?"
+_TRUTH = "[Yy]([Ee][Ss])?|[Tt]([Rr][Uu][Ee])?|[Oo][Nn]|[Nn][Oo]?|[Ff]([Aa][Ll][Ss][Ee])?|[Oo][Ff][Ff]|[01]"
+
+TEXT = FieldType(
+    "text",
+    converters.text,
+    {"description": "Text of any length. A number or a truth value is the text that is written.", **_TEXT},
+)
+LINE = FieldType(
+    "line",
+    converters.text,
+    {"description": f"Text in one line, of at most {MAX_LINE} characters where reports and menus show it.", **_TEXT},
+)
+SCRIPT = FieldType("shell script", converters.text, {"description": "Text that a shell runs.", **_TEXT})
+IDENTIFIER = FieldType(
+    "id",
+    converters.identifier,
+    {
+        "description": "A partial id: one line without `::`; the namespace of the provider is put before it.",
+        **_TEXT,
+        "pattern": r"^\s*(?![^\n]*::)\S[^\n]*\s*$",
+        "patternErrorMessage": "an id is one line of text without '::'",
+    },
+)
+REFERENCE = FieldType(
+    "reference",
+    converters.reference,
+    {"description": "The id of another unit: a full id, or a partial one in the own namespace.", **_TEXT},
+)
+REFERENCES = FieldType(
+    "list of references",
+    converters.references,
+    {
+        "description": "Ids of other units, full ones or partial ones in the own namespace: a YAML list, or a word list.",
+        **_TEXTS,
+        "pattern": _WORD_LIST,
+        "patternErrorMessage": "ids stand apart by blanks or commas; an id with '=' is written in quotes",
+    },
+    converters.references,
+)
+WORDS = FieldType(
+    "word list",
+    converters.words,
+    {
+        "description": "A YAML list, or words apart by blanks or commas. `#` begins a comment, quotes hold blanks.",
+        **_TEXTS,
+        "pattern": _WORD_LIST,
+        "patternErrorMessage": "words stand apart by blanks or commas; a word with '=' is written in quotes",
+    },
+    converters.words,
+)
+NAMES = FieldType(
+    "name list",
+    converters.names,
+    {"description": "A YAML list, or names apart by blanks or commas.", **_TEXTS},
+    converters.names,
+)
+FLAGS = FieldType(
+    "flags",
+    converters.flag_words,
+    {"description": "A YAML list, or words apart by blanks or commas. An unknown word has no effect.", **_TEXTS},
+    converters.flag_words,
+)
+LINES = FieldType(
+    "lines",
+    converters.lines,
+    {"description": "A YAML list, or text with one item on a line.", **_TEXTS},
+    converters.lines,
+)
+IMPORTS = FieldType(
+    "imports",
+    converters.lines,
+    {
+        "description": "A YAML list, or text with one import on a line: `from NAMESPACE import ID [as NAME]`.",
+        "type": ["string", "array"],
+        **_IMPORTS,
+        "items": {"type": "string", **_IMPORTS},
+    },
+    converters.lines,
+)
+DURATION = FieldType(
+    "duration",
+    converters.duration,
+    {
+        "description": "Seconds (`90`, `1.5`), or hours, minutes and seconds in this order: `1h 30m`, `2m10s`, `2m:30s`.",
+        "type": ["number", "string"],
+        "minimum": 0,
+        "exclusiveMaximum": 1_000_000_000,
+        "pattern": rf"^\s*(?:{_SECONDS}|{_CLOCK})\s*$",
+        "patternErrorMessage": "write seconds (90) or 1h 30m, 2m 10s",
+    },
+)
+FLAG = FieldType(
+    "yes or no",
+    converters.flag,
+    {
+        "description": "`yes`, `true`, `on` or `1`; `no`, `false`, `off` or `0`.",
+        "type": ["boolean", "string", "number"],
+        "minimum": 0,
+        "maximum": 1,
+        "multipleOf": 1,
+        "pattern": rf"^\s*(?:{_TRUTH})\s*$",
+        "patternErrorMessage": "write yes or no",
+    },
+)
+MAPPING = FieldType(
+    "mapping",
+    converters.mapping,
+    {
+        "description": "A YAML mapping, or the text of a JSON object, which is what PXU files have.",
+        "type": ["object", "string"],
+        "pattern": r"^\s*\{[\s\S]*\}\s*$",
+        "patternErrorMessage": "write a mapping, or the text of a JSON object",
+    },
+)
+MAPPINGS = FieldType(
+    "list of mappings",
+    converters.mappings,
+    {
+        "description": "A YAML list of mappings, or the text of a JSON array of objects, which is what PXU files have.",
+        "type": ["array", "string"],
+        "items": {"type": "object"},
+        "pattern": r"^\s*\[[\s\S]*\]\s*$",
+        "patternErrorMessage": "write a list of mappings, or the text of a JSON array",
+    },
+)
+VALUES = FieldType(
+    "list of values",
+    converters.values,
+    {
+        "description": "A YAML list, or the text of a JSON array, which is what PXU files have.",
+        "type": ["array", "string"],
+        "pattern": r"^\s*\[[\s\S]*\]\s*$",
+        "patternErrorMessage": "write a list, or the text of a JSON array",
+    },
+)
 
 
 def choice(*allowed: str) -> FieldType[str]:

@@ -64,7 +64,7 @@ class JobDefinition(Unit):
 
     _id = Field(
         fields.IDENTIFIER,
-        "Name of the job, unique in its namespace.",
+        "Name of the job, unique in its namespace; letters, digits and `._/-`.",
         key="id",
         required=lambda job: "name" not in job.data,
         template=InTemplate.MUST_VARY,
@@ -127,12 +127,12 @@ class JobDefinition(Unit):
     depends = Field(fields.REFERENCES, "Jobs that must have passed before this one can run.", default=())
     after = Field(fields.REFERENCES, "Jobs that run before this one, whatever their outcome.", default=())
     before = Field(fields.REFERENCES, "Jobs that run after this one, if they run.", default=())
-    salvages = Field(fields.REFERENCES, "Run only if these jobs failed.", default=())
-    group = Field(fields.TEXT, "Jobs of one group run one after the other.")
+    salvages = Field(fields.REFERENCES, "Jobs whose failure this one is for: it runs only if they failed.", default=())
+    group = Field(fields.TEXT, "Name of a group: its jobs run one after the other, with nothing between.")
     requires = Field(fields.LINES, "Resource expressions that must all hold, one on a line.", default=())
     imports = Field(
-        fields.LINES,
-        "Names for resources of other namespaces: from NAMESPACE import ID [as NAME].",
+        fields.IMPORTS,
+        "Names for resources of other namespaces: `from NAMESPACE import ID [as NAME]`.",
         default=(),
         template=InTemplate.CONSTANT,
     )
@@ -158,7 +158,7 @@ class JobDefinition(Unit):
         severity=Severity.WARNING,
         template=InTemplate.CONSTANT,
     )
-    flags = Field(fields.FLAGS, "Words that switch behaviour on.", default=frozenset(), template=InTemplate.CONSTANT)
+    flags = Field(fields.FLAGS, "Words that switch behaviour on; see the flags.", default=frozenset(), template=InTemplate.CONSTANT)
     siblings = Field(
         fields.MAPPINGS,
         "Further jobs like this one: each a mapping of the fields that differ.",
@@ -177,7 +177,11 @@ class JobDefinition(Unit):
         key="template-id",
     )
     # What Plainbox adds to jobs
-    function = Field(fields.TEXT, "The Python function that a function job calls: package.module:name.")
+    function = Field(
+        fields.TEXT,
+        "The Python function that a function job calls: package.module:name.",
+        required=lambda job: job.plugin == "function",
+    )
     args = Field(fields.VALUES, "Positional arguments of the function.", default=())
     kwargs = Field(fields.MAPPING, "Keyword arguments of the function.", default=None)
     timeout = Field(fields.DURATION, "How long the job may take before it is ended; no limit by default.")
@@ -326,8 +330,6 @@ class JobDefinition(Unit):
                     yield self._useless(field, "there is no command that it would be for")
         if self.user not in (None, "root"):
             yield self.issue(Code.WRONG, f"{self.user!r} is not root", severity=Severity.WARNING, field="user")
-        if self.plugin == "function" and not self.function:
-            yield self.issue(Code.MISSING, "a function job names its function", field="function")
         yield from self._check_siblings()
         yield from self._check_program()
 

@@ -82,7 +82,6 @@ class SetupJobDefinition(JobDefinition):
         choice("shell"),
         "The kind of job: a setup job is a shell job.",
         default="shell",
-        required=lambda job: "simple" not in job.flags,
         template=InTemplate.CONSTANT,
     )
     requires_manifest = Field(

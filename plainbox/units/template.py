@@ -41,8 +41,8 @@ class TemplateUnit(Unit):
         fields.LINES, "Resource expressions that a record must satisfy.", key="template-filter", default=()
     )
     template_imports = Field(
-        fields.LINES,
-        "A name for a resource of another namespace: from NAMESPACE import ID [as NAME].",
+        fields.IMPORTS,
+        "A name for a resource of another namespace: `from NAMESPACE import ID [as NAME]`.",
         key="template-imports",
         default=(),
     )
@@ -170,6 +170,9 @@ class TemplateUnit(Unit):
         if kind is None:
             yield self.issue(Code.WRONG, f"no such kind of unit: {self.template_unit!r}", field="template-unit")
             return
+        if issubclass(kind, TemplateUnit):
+            yield self.issue(Code.WRONG, "a template makes no templates", field="template-unit")
+            return
         if self.template_summary is None:
             yield self.issue(
                 Code.MISSING,
@@ -179,6 +182,10 @@ class TemplateUnit(Unit):
             )
         for key, value in self.data.items():
             name = key.removeprefix("_")
+            known = self.fields.get(name) or kind.fields.get(name)
+            is_own = name in self.fields or names_in(value, self.template_engine)  # an instance tells the others
+            if key.startswith("_") and is_own and known is not None and not known.translatable:
+                yield self._not_translated(name)
             if name in self.fields or key == "unit":
                 continue
             if name not in kind.fields:

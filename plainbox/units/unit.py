@@ -262,13 +262,7 @@ class Unit:
             return  # what an instance has from its template
         if key.startswith("_") and name in self.fields:
             if not self.fields[name].translatable:
-                yield self.issue(
-                    Code.USELESS,
-                    "this field is not translated",
-                    severity=Severity.WARNING,
-                    field=name,
-                    hint=f"write {name!r}",
-                )
+                yield self._not_translated(name)
             return
         yield self.issue(
             Code.UNKNOWN_FIELD,
@@ -276,6 +270,15 @@ class Unit:
             severity=Severity.WARNING,
             field=key,
             hint=closest(name, self.fields),
+        )
+
+    def _not_translated(self, name: str) -> Issue:
+        return self.issue(
+            Code.USELESS,
+            "this field is not translated",
+            severity=Severity.WARNING,
+            field=name,
+            hint=f"write {name!r}",
         )
 
     def _check_field(self, field: Field[Any]) -> Iterator[Issue]:
