@@ -85,12 +85,13 @@ def test_tables_have_one_shape() -> None:
 
 def test_exit_codes() -> None:
     """The page and the README name the exit codes of all errors and of the command line, and no others."""
-    from plainbox.cli import main, running
+    from plainbox import streams
+    from plainbox.cli import running
 
     known = {
         error.exit_code for error in vars(errors).values() if isinstance(error, type) and hasattr(error, "exit_code")
     }
-    for module in (main, running):
+    for module in (streams, running):
         known |= {value for name, value in vars(module).items() if name.startswith("EXIT_")}
     known |= {0, 1, *running._SIGNAL_EXIT.values()}
     page = {int(code) for code in re.findall(r"^\| ([0-9]+) \|", read("exit-codes"), re.MULTILINE)}
@@ -104,6 +105,8 @@ def test_environment_variables() -> None:
     """The page names the variables of our own that the code reads or sets, and no others."""
     pattern = re.compile(r"[\"'`](PLAINBOX_[A-Z_]+|CHECKBOX_[A-Z_]+|PROVIDERPATH)[\"'`]")
     known = {name for _, text in sources() for name in pattern.findall(text)}
+    # The beginning of the names of all settings, which the page shows with their parts.
+    known = {f"{name}SECTION__KEY" if name == "PLAINBOX_CONF_" else name for name in known}
     assert set(pattern.findall(read("environment"))) == known
 
 
