@@ -39,6 +39,7 @@ __all__ = [
 OnError: TypeAlias = Callable[[FieldError], None]
 
 _MAX_DURATION_LENGTH = 60
+_MAX_MAPPINGS = 1000  # each stands for a job of its own
 _MAX_DIGITS = 18  # more than anything counts, less than 64 bits
 _DURATION = re.compile(r"(?:([0-9]+)h)?[ :]*(?:([0-9]+)m)?[ :]*(?:([0-9]+)s)?")
 _TRUE = {"yes", "true", "on", "1", "y", "t"}
@@ -182,6 +183,8 @@ def mappings(value: Value, namespace: str | None = None) -> tuple[Mapping[str, V
     result = _from_json(value) if isinstance(value, str) else value
     if not isinstance(result, list) or not all(isinstance(item, dict) for item in result):
         raise FieldError("a list of mappings is wanted here", hint="in PXU files write a JSON array of objects")
+    if len(result) > _MAX_MAPPINGS:
+        raise FieldError(f"more than {_MAX_MAPPINGS} mappings")
     return tuple(item for item in result if isinstance(item, dict))
 
 

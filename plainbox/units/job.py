@@ -158,7 +158,12 @@ class JobDefinition(Unit):
         severity=Severity.WARNING,
         template=InTemplate.CONSTANT,
     )
-    flags = Field(fields.FLAGS, "Words that switch behaviour on; see the flags.", default=frozenset(), template=InTemplate.CONSTANT)
+    flags = Field(
+        fields.FLAGS,
+        "Words that switch behaviour on; see the flags.",
+        default=frozenset(),
+        template=InTemplate.CONSTANT,
+    )
     siblings = Field(
         fields.MAPPINGS,
         "Further jobs like this one: each a mapping of the fields that differ.",

@@ -26,6 +26,7 @@ from plainbox.units.scanner import Lexeme, Token, scan
 __all__ = ["OVERRIDABLE", "IncludeEntry", "Pattern", "check_override", "parse_include"]
 
 _SPECIAL = re.compile(r"[.^$*+?{}\[\]\\|()]")
+_MAX_LENGTH = 10_000
 
 #: The fields that a test plan may override: spelling in include lists -> name in code.
 OVERRIDABLE: Mapping[str, str] = {
@@ -59,6 +60,8 @@ class Pattern:
         bare = _without_anchors(text)
         if not bare:
             raise FieldError("an empty pattern")
+        if len(bare) > _MAX_LENGTH:
+            raise FieldError(f"the pattern is longer than {_MAX_LENGTH} characters")
         is_fixed = not _SPECIAL.search(bare)
         is_full = namespace is None or "::" in bare
         full = bare if is_full else f"{namespace}::{bare}"
@@ -67,6 +70,9 @@ class Pattern:
         # The groups keep alternatives on the top level of the text together, inside the namespace.
         expression = f"(?:{bare})" if is_full else f"{re.escape(namespace or '')}::(?:{bare})"
         try:
+            if ")" in bare:
+                # Inside of the group that is put around it, a wrong text could close that group and open another one.
+                _compile(bare)
             _compile(expression)
         except (re.error, OverflowError, RecursionError) as error:
             reason = error.msg if isinstance(error, re.error) else str(error)
@@ -142,16 +148,13 @@ def _entry(lexemes: list[Lexeme], line: int, namespace: str | None, on_error: On
     if lexemes[0].kind is not Token.WORD:
         raise fail(f"a pattern is wanted before {lexemes[0].text!r}")
     pairs = []
-    rest = lexemes[1:]
-    while rest:
-        if len(rest) < 3 or [item.kind for item in rest[:3]] != [Token.WORD, Token.EQUALS, Token.WORD]:
+    for start in range(1, len(lexemes), 4):
+        kinds = [item.kind for item in lexemes[start : start + 4]]
+        if kinds[:3] != [Token.WORD, Token.EQUALS, Token.WORD]:
             raise fail(f"FIELD=VALUE is wanted after {lexemes[0].text!r}")
-        pairs.append((rest[0].text, rest[2].text))
-        rest = rest[3:]
-        if rest:
-            if rest[0].kind is not Token.COMMA or len(rest) == 1:
-                raise fail("overrides stand apart by commas")
-            rest = rest[1:]
+        pairs.append((lexemes[start].text, lexemes[start + 2].text))
+        if start + 3 < len(lexemes) and (kinds[3] is not Token.COMMA or start + 4 == len(lexemes)):
+            raise fail("overrides stand apart by commas")
     return IncludeEntry(_pattern(lexemes[0].text, line, namespace), _overrides(pairs, line, on_error), line)
 
 

@@ -205,6 +205,7 @@ class _Shapes:
 
     by_start: Mapping[str, Sequence[Sequence[str]]]
     starts: Sequence[str]
+    longest: int  # characters of the longest start
 
     @classmethod
     def of(cls, ids: Iterable[str]) -> _Shapes:
@@ -213,19 +214,19 @@ class _Shapes:
             # A text that could not be filled in may become anything behind its first brace.
             parts = re.split(f"{_ANY}|{{.*", identifier, flags=re.DOTALL)
             by_start.setdefault(parts[0], []).append(parts)
-        return cls(by_start, sorted(by_start))
+        return cls(by_start, sorted(by_start), max(map(len, by_start), default=-1))
 
     def include(self, identifier: str) -> bool:
         """Tell whether one of the shapes could have this id."""
         return any(
             _fits(parts, identifier)
-            for length in range(len(identifier) + 1)
+            for length in range(min(len(identifier), self.longest) + 1)
             for parts in self.by_start.get(identifier[:length], ())
         )
 
     def begin_like(self, start: str) -> bool:
         """Tell whether one of the shapes could have an id that begins so."""
-        if any(start[:length] in self.by_start for length in range(len(start) + 1)):
+        if any(start[:length] in self.by_start for length in range(min(len(start), self.longest) + 1)):
             return True
         position = bisect.bisect_left(self.starts, start)
         return position < len(self.starts) and self.starts[position].startswith(start)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from plainbox.units.checks.cycles import cycles_through
 from plainbox.units.checks.index import UnitIndex
-from plainbox.units.checks.references import AUTOMATED_JOB, CATEGORY, PLAN, SETUP_JOB, line_of, look_up
+from plainbox.units.checks.references import AUTOMATED_JOB, CATEGORY, PLAN, SETUP_JOB, line_of, lines_of, look_up
 from plainbox.units.converters import qualify
 from plainbox.units.issues import Code, Issue, Severity
 from plainbox.units.job import JobDefinition
@@ -115,8 +115,9 @@ def _overlaps(plan: TestPlanUnit, index: UnitIndex) -> Iterator[Issue]:
         if twice is not None:
             yield _overlap(plan, "mandatory_include", entry.line, twice)
     for field in ("bootstrap_include", "setup_include"):
+        lines = lines_of(field, plan)
         for identifier in filter(is_included, getattr(plan, field)):
-            yield _overlap(plan, field, line_of(identifier, field, plan), identifier)
+            yield _overlap(plan, field, lines.get(identifier, 0), identifier)
 
 
 def _overlap(plan: TestPlanUnit, field: str, line: int, identifier: str) -> Issue:

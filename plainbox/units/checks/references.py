@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import attrs
 
@@ -14,12 +14,13 @@ from plainbox.units.converters import qualify
 from plainbox.units.expressions import parse_imports
 from plainbox.units.issues import Code, Issue, Severity
 from plainbox.units.job import JobDefinition
+from plainbox.units.record import Value
 from plainbox.units.scanner import Token, scan
 from plainbox.units.setup_job import SetupJobDefinition
 from plainbox.units.template import TemplateUnit
 from plainbox.units.unit import Unit
 
-__all__ = ["AUTOMATED_JOB", "CATEGORY", "PLAN", "SETUP_JOB", "Wanted", "check", "line_of", "look_up"]
+__all__ = ["AUTOMATED_JOB", "CATEGORY", "PLAN", "SETUP_JOB", "Wanted", "check", "line_of", "lines_of", "look_up"]
 
 
 @attrs.frozen
@@ -68,11 +69,14 @@ def look_up(
     line: int | None = None,
 ) -> Iterator[Issue]:
     """Yield what is wrong with the units that a field names; without ``line`` each is looked for in the field."""
+    lines: Mapping[str, int] | None = None
     for identifier in identifiers:
         found = _wrong_with(identifier, wanted, index, unit.namespace)
         if found is not None:
             code, message, hint = found
-            where = line if line is not None else line_of(identifier, field, unit)
+            if line is None and lines is None:
+                lines = lines_of(field, unit)
+            where = line if line is not None else (lines or {}).get(identifier, 0)
             yield unit.issue(code, message, severity=severity, field=field, line=where, hint=hint)
 
 
@@ -175,14 +179,22 @@ def _wrong_with(
 
 def line_of(identifier: str, field: str, unit: Unit) -> int:
     """Return the line or the item of a field that means this full id."""
+    return lines_of(field, unit).get(identifier, 0)
+
+
+def lines_of(field: str, unit: Unit) -> Mapping[str, int]:
+    """Return the line or the number of the item of each full id that a field means."""
     value = unit.data.get(field)
+    words: Iterable[tuple[int, Value]] = ()
     if isinstance(value, list):
-        words = [(line, item) for line, item in enumerate(value) if isinstance(item, str)]
+        words = enumerate(value)
     elif isinstance(value, str):
-        words = [(token.line, token.text) for token in scan(value) if token.kind is Token.WORD]
-    else:
-        words = []
-    return next((line for line, word in words if qualify(word.strip(), unit.namespace) == identifier), 0)
+        words = ((token.line, token.text) for token in scan(value) if token.kind is Token.WORD)
+    lines: dict[str, int] = {}
+    for line, word in words:
+        if isinstance(word, str):
+            lines.setdefault(qualify(word.strip(), unit.namespace), line)
+    return lines
 
 
 def _ignore(error: FieldError) -> None:

@@ -143,6 +143,8 @@ def test_include_lists(text: object, expected: list[object]) -> None:
         ("foo auto-retry=yes", "'yes' is not one of unspecified, no", 0),
         ('foo category-id=""', "a value is wanted here", 0),
         ("a\n\n(", "'(' is not a regular expression: missing ), unterminated subpattern", 2),
+        ("1)?a(", "'1)?a(' is not a regular expression: unbalanced parenthesis", 0),
+        ("a" * 10_001, "the pattern is longer than 10000 characters", 0),
         (["a", ["b"]], "an item is a pattern, or a pattern with a mapping of overrides", 1),
         ([{"a": {}, "b": {}}], "an item is a pattern, or a pattern with a mapping of overrides", 0),
         ([{"a": "b"}], "an item is a pattern, or a pattern with a mapping of overrides", 0),
