@@ -16,7 +16,7 @@ _OF_ONE_MACHINE = re.compile(
 )
 _COUNTER = re.compile(r"^\[ *[0-9]+/[0-9]+\]")
 #: Lines of ``sh`` blocks, which the tests of the packaging and of the repository run.
-_FOR_DEVELOPERS = {"make run", "make test", "make check", "make docs", "make bench", "make clean"}
+_FOR_DEVELOPERS = {"make run", "make test", "make check", "make docs", "make bench", "make fuzz", "make clean"}
 
 _PAGES = {page.name: page for page in all_pages()}
 

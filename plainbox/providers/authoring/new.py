@@ -19,6 +19,8 @@ __all__ = ["create", "full_name"]
 _SHORT = re.compile(r"[a-z][a-z0-9-]*")
 _DIRECTORIES = ("units", "bin", "data", "po", "tests")
 _SCHEMA = "unit.schema.json"
+#: A modeline is for one document of a file; this is for all of them.
+_EDITOR_SETTINGS = f'{{\n  "yaml.schemas": {{\n    "{_SCHEMA}": "units/**/*.yaml"\n  }}\n}}\n'
 
 
 def full_name(name: str) -> str:
@@ -55,6 +57,7 @@ def create(directory: Path, name: str, *, empty: bool = False, pxu: bool = False
         files |= UNITS if pxu else _as_yaml(UNITS)
     if not pxu:
         files[_SCHEMA] = _schema()
+        files[".vscode/settings.json"] = _EDITOR_SETTINGS
     files["po/POTFILES.in"] = _potfiles(files)
     try:
         for part in _DIRECTORIES:
@@ -105,6 +108,7 @@ def _filled(text: str, values: Mapping[str, str]) -> str:
 
 def _write(directory: Path, name: str, text: str) -> None:
     path = directory / name
+    path.parent.mkdir(exist_ok=True)
     path.write_text(text, encoding="utf-8")
     if name.startswith(EXECUTABLE):
         path.chmod(path.stat().st_mode | 0o111)

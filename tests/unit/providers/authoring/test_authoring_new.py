@@ -103,7 +103,7 @@ def test_a_failure_leaves_nothing_behind(tmp_path: Path, existed: bool, monkeypa
     """When a file cannot be written, what was written before is removed; an empty directory stays one."""
     if existed:
         (tmp_path / "new").mkdir()
-    monkeypatch.setattr(new, "UNITS", {**new.UNITS, "units/no/such.pxu": "id: x\n"})
+    monkeypatch.setattr(new, "UNITS", {**new.UNITS, "units/no/such/folder.pxu": "id: x\n"})
     with pytest.raises(OSError):
         create(tmp_path / "new", "demo")
     assert list(tmp_path.glob("new/*")) == []
