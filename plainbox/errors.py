@@ -189,7 +189,7 @@ class DependencyCycleError(DependencyError):
 
 class DependencyDuplicateError(DependencyError):
     def __init__(self, job_id: str, places: Iterable[Origin | None] = ()) -> None:
-        known = [str(place) for place in places if place is not None]
+        known = list(dict.fromkeys(str(place) for place in places if place is not None))
         super().__init__(f"duplicate job id: {job_id!r}" + (f" ({', '.join(known)})" if known else ""), job_id, job_id)
 
 

@@ -100,7 +100,7 @@ class Catalogue:
         """Return the jobs by full id, and those that each of them brings along; a job wins over a sibling."""
         jobs = dict(self.of_kind(JobDefinition))
         for job in list(jobs.values()):
-            for sibling in job.siblings_units():
+            for sibling in job.descendants():
                 jobs.setdefault(sibling.id, sibling)
         return jobs
 

@@ -27,32 +27,29 @@ RECORDS_NAME = "manifest.records"
 def load_manifest(path: Path) -> dict[str, bool | int]:
     """Return the stored answers by full id of their entry; no file means no answers."""
     try:
-        return read_answers(path)
+        content = read_answers(path)
     except FileNotFoundError:
         return {}
+    return {key: value for key, value in content.items() if isinstance(value, (bool, int))}
 
 
-def read_answers(path: Path) -> dict[str, bool | int]:
-    """Return the answers in a file; values that can be no answer are left out.
+def read_answers(path: Path) -> dict[str, object]:
+    """Return what a file of answers holds, whether it can be answers or not.
 
     A file that is not a JSON object raises :class:`UsageError`, one that is not there :class:`FileNotFoundError`.
     """
-    return {key: value for key, value in _read(path).items() if isinstance(value, (bool, int))}
-
-
-def _read(path: Path) -> dict[str, object]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"the manifest of this machine cannot be read: {error}",
+            f"not a file of answers to manifest questions: {error}",
             origin=Origin(str(path)),
             hint="repair or remove the file",
         ) from None
     if not isinstance(content, dict):
-        raise UsageError("the manifest of this machine is not a JSON object", origin=Origin(str(path)))
+        raise UsageError("not a file of answers to manifest questions: no JSON object", origin=Origin(str(path)))
     return content
 
 
@@ -70,7 +67,7 @@ def changed_manifest(path: Path) -> Iterator[dict[str, object]]:
     try:
         fcntl.flock(directory, fcntl.LOCK_EX)
         try:
-            content = _read(path)
+            content = read_answers(path)
         except FileNotFoundError:
             content = {}
         yield content

@@ -29,7 +29,7 @@ from plainbox.runner.stop import StopRequest
 from plainbox.session.boot import boot_id
 from plainbox.session.dirs import WellKnownDirsHelper
 from plainbox.session.manager import SessionManager
-from plainbox.session.outcome import failed
+from plainbox.session.outcome import Outcome
 from plainbox.session.result import JobResult
 from plainbox.session.state import SessionState
 from plainbox.session.storage import SessionStorage, SessionStorageRepository
@@ -165,7 +165,15 @@ class SessionRun:
         self._write_manifest_records()
 
     def _want_setup(self) -> None:
-        jobs = self.selection.setup_jobs(self.state, self._flat_plan())
+        plan = self._flat_plan()
+        jobs = self.selection.setup_jobs(self.state, plan)
+        unknown = self.selection.unknown_setup(jobs, plan)
+        if unknown:
+            # Whatever ran now would find a machine that nobody has prepared.
+            raise UsageError(
+                f"the plan names setup jobs that are not there: {', '.join(unknown)}",
+                hint=f"load the provider that has them, or go without: --exclude {unknown[0]}",
+            )
         if jobs:
             self.state.update_desired_job_list(jobs, include_mandatory=False)
         else:
@@ -177,7 +185,8 @@ class SessionRun:
         self.state.update_desired_job_list(jobs, include_mandatory=False)
 
     def _has_failed(self, job: JobDefinition) -> bool:
-        return failed(self.state.job_state_map[job.id].result.outcome)
+        """Tell whether a setup job has left the machine unprepared; one that the manifest makes needless has not."""
+        return self.state.job_state_map[job.id].result.outcome not in (Outcome.PASS, Outcome.SKIPPED_MANIFEST, None)
 
     def _write_manifest_records(self) -> None:
         entries = self._catalogue.of_kind(ManifestEntryUnit).values()

@@ -16,6 +16,7 @@ from plainbox.session.dirs import WellKnownDirsHelper
 from plainbox.session.iolog import seal_log
 from plainbox.session.manager import SessionManager
 from plainbox.session.metadata import RunningAttempt
+from plainbox.session.outcome import Outcome
 from plainbox.session.result import JobResult, JobResultBuilder
 from plainbox.units import JobDefinition
 
@@ -74,7 +75,8 @@ def settle_interrupted(
         )
         state.update_job_result(job_state.job, _result(manager, attempt, verdict))
         settled.append((job_state.job, job_state.result))
-        if not verdict.retry:
+        # A setup job that has crashed is tried again: that is no progress, however often it happens.
+        if not verdict.retry and not (metadata.setting_up and verdict.outcome == Outcome.CRASH):
             metadata.resume_count = 0
     metadata.running = {}
     metadata.boot_id = identity.id

@@ -170,7 +170,8 @@ class Runner:
         job_id = job_state.job.id
         if job_id in metadata.running:
             metadata.running = {key: value for key, value in metadata.running.items() if key != job_id}
-        metadata.resume_count = 0
+        if not (metadata.setting_up and result.outcome == Outcome.CRASH):
+            metadata.resume_count = 0
         try:
             self._state.update_job_result(job_state.job, result)
         except (SessionError, OSError) as error:

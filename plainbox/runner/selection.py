@@ -70,6 +70,17 @@ class Selection:
         jobs = self._named(plan.setup, state) if plan is not None else []
         return [job for job in jobs if isinstance(job, SetupJobDefinition)]
 
+    def unknown_setup(self, jobs: Iterable[JobDefinition], plan: FlatPlan | None) -> list[str]:
+        """Return the ids of setup jobs that the plan names, that are not among ``jobs`` and that nobody has excluded."""
+        known = {job.id for job in jobs}
+        by_hand = [parse_pattern(text) for text in self.exclude]
+        wanted = [job_id for job_id in plan.setup if job_id not in known] if plan is not None else []
+        return [
+            job_id
+            for job_id in wanted
+            if not any(pattern.matches(name) for pattern in by_hand for name in (job_id, job_id.rpartition("::")[2]))
+        ]
+
     def bootstrap_jobs(self, state: SessionState, plan: FlatPlan | None) -> list[JobDefinition]:
         """Return the jobs that run before the selection: those the plan names, or what templates need."""
         if plan is not None:

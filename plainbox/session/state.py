@@ -130,7 +130,7 @@ class SessionState:
             return known
         with Announcement() as announcement:
             self._add_job(unit, via, announcement)
-            for sibling in _siblings_of(unit):
+            for sibling in unit.descendants():
                 try:
                     if self._known(sibling) is None:
                         self._add_job(sibling, via, announcement)
@@ -207,7 +207,7 @@ class SessionState:
         followers: dict[int, list[JobDefinition]] = {}
         for job_id, job in declared.items():
             self.job_state_map[job_id] = JobState(job)
-            for sibling in _siblings_of(job):
+            for sibling in job.descendants():
                 known = declared.get(sibling.id) or self._state_job(sibling.id)
                 if known is None:
                     self.job_state_map[sibling.id] = JobState(sibling)
@@ -256,7 +256,7 @@ class SessionState:
 
     def _note(self, problem: PlainboxError) -> None:
         self.problems.append(problem)
-        _log.warning("%s", problem)
+        _log.info("%s", problem)
 
     # -- what is to run
 
@@ -449,12 +449,3 @@ def _stands_for(known: JobDefinition, job: JobDefinition) -> bool:
 def _left_out(instance: Unit) -> PlainboxError:
     error = instance.errors[0]
     return UnitError(f"{instance.id} is left out of the session: {error.message}", origin=error.origin, hint=error.hint)
-
-
-def _siblings_of(job: JobDefinition) -> Iterator[JobDefinition]:
-    """Yield the siblings of a job, and theirs."""
-    pending = list(reversed(job.siblings_units()))
-    while pending:
-        sibling = pending.pop()
-        yield sibling
-        pending.extend(reversed(sibling.siblings_units()))

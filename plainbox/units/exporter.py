@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from plainbox.errors import ExporterError
 from plainbox.units import fields
 from plainbox.units.fields import Field, closest
-from plainbox.units.issues import Code, Issue
+from plainbox.units.issues import Code, Issue, Severity
 from plainbox.units.unit import Unit
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ __all__ = ["ENTRY_POINT_GROUP", "ExporterUnit", "ExporterUnitSupport"]
 
 ENTRY_POINT_GROUP = "plainbox.exporters"
 
+#: Exporters that existing providers name and that are not there yet: a warning, since nothing is wrong with the unit.
+_LATER = ("jinja2", "tar")
 _EXTENSION = re.compile(r"[\w.\-]+")
 
 
@@ -57,17 +59,21 @@ class ExporterUnit(Unit):
 
     @functools.cached_property
     def support(self) -> ExporterUnitSupport | None:
-        """What makes the report, or ``None`` when the unit has an error among its issues."""
-        return None if self.errors else ExporterUnitSupport(self)
+        """What makes the report, or ``None`` when the unit has an error among its issues or nobody can make it here."""
+        return None if self.errors or self.entry_point not in _entry_points() else ExporterUnitSupport(self)
 
     def check(self) -> Iterator[Issue]:
         yield from super().check()
         if self.file_extension and not _EXTENSION.fullmatch(self.file_extension):
             yield self.issue(Code.WRONG, "letters, digits, '_', '.' and '-' only", field="file_extension")
         if self.entry_point and self.entry_point not in _entry_points():
+            is_later = self.entry_point in _LATER
             yield self.issue(
                 Code.WRONG,
-                f"no exporter is called {self.entry_point!r}",
+                f"this version has no exporter {self.entry_point!r}"
+                if is_later
+                else f"no exporter is called {self.entry_point!r}",
+                severity=Severity.WARNING if is_later else Severity.ERROR,
                 field="entry_point",
                 hint=closest(self.entry_point, _entry_points()) or f"there are: {_known()}",
             )

@@ -268,6 +268,14 @@ class JobDefinition(Unit):
                 result.append(self._sibling(self._after_suspend(prefix, suspend_job)))
         return tuple(result)
 
+    def descendants(self) -> Iterator[JobDefinition]:
+        """Yield the siblings of the job, each followed by those that it brings along itself."""
+        pending = list(reversed(self.siblings_units()))
+        while pending:
+            sibling = pending.pop()
+            yield sibling
+            pending.extend(reversed(sibling.siblings_units()))
+
     def _sibling(self, overrides: Mapping[str, Value]) -> JobDefinition:
         return type(self)(
             _overridden(self.data, overrides),

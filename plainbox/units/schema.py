@@ -91,6 +91,8 @@ CONDITIONS: Mapping[tuple[str, str], Condition] = {
 
 def condition_of(cls: type[Unit], field: Field[Any]) -> Condition | None:
     """Return when a field of a kind is required, ``None`` when that does not depend on other fields."""
+    if not callable(field.required):
+        return None
     kinds = [base.kind for base in cls.__mro__ if issubclass(base, Unit)]
     return next((CONDITIONS[kind, field.key] for kind in kinds if (kind, field.key) in CONDITIONS), None)
 

@@ -216,9 +216,19 @@ class TemplateUnit(Unit):
         if len(self.template_imports) > 1:
             yield self.issue(Code.WRONG, "a template imports one resource", field="template-imports", line=1)
         for line, error in check_lines(
-            self.data.get("template-filter"), lambda text: ResourceExpression(text, self.namespace, imports)
+            self.data.get("template-filter"), lambda text: self._check_filter_line(text, imports)
         ):
             yield self.issue(Code.BAD_EXPRESSION, error.message, field="template-filter", line=line, hint=error.hint)
+
+    def _check_filter_line(self, text: str, imports: Mapping[str, str]) -> None:
+        """Raise :class:`ExpressionError` for an expression that is none, or that asks another resource."""
+        expression = ResourceExpression(text, self.namespace, imports)
+        for variable, resource_id in expression.variables.items():
+            if resource_id != self.resource_id:
+                raise ExpressionError(
+                    f"a filter knows the records of {self.resource_id!r} alone, not {variable!r}",
+                    hint=fields.closest(variable, [self.template_resource or ""]),
+                )
 
     def _check_instance(self, kind: type[Unit]) -> Iterator[Issue]:
         """Yield what would be wrong with an instance whatever the record says."""

@@ -263,6 +263,14 @@ class Unit:
         if key.startswith("_") and name in self.fields:
             if not self.fields[name].translatable:
                 yield self._not_translated(name)
+            if name in self.data:
+                yield self.issue(
+                    Code.USELESS,
+                    f"this field is given as {key!r} too, which counts",
+                    severity=Severity.WARNING,
+                    field=name,
+                    hint="remove one of them",
+                )
             return
         yield self.issue(
             Code.UNKNOWN_FIELD,

@@ -14,7 +14,9 @@ from pathlib import Path
 from plainbox.cli.arguments import add_json, add_providers, load_catalogue
 from plainbox.cli.console.progress import first_reason
 from plainbox.cli.output import print_json, print_table, warn
+from plainbox.cli.plans import report_plan
 from plainbox.cli.running import exit_code_of_stop, stopping_on_signals
+from plainbox.config import load_settings
 from plainbox.providers import Catalogue
 from plainbox.runner import Selection, SessionRun
 from plainbox.session.jobs import JobState
@@ -33,13 +35,15 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     catalogue = load_catalogue(arguments.providers)
     plan = catalogue.find(TestPlanUnit, arguments.plan)
+    report_plan(catalogue, plan)
     selection = Selection(plan_id=plan.id, exclude=arguments.exclude)
     with tempfile.TemporaryDirectory(prefix="plainbox-bootstrap-") as directory:
         return _list(catalogue, selection, SessionStorageRepository(Path(directory)), as_json=arguments.json)
 
 
 def _list(catalogue: Catalogue, selection: Selection, repository: SessionStorageRepository, *, as_json: bool) -> int:
-    with SessionRun.start(catalogue, selection, repository=repository) as session_run:
+    strict = load_settings().strict_template_expansion
+    with SessionRun.start(catalogue, selection, repository=repository, strict=strict) as session_run:
         with stopping_on_signals(session_run.stop) as received:
             ready = session_run.prepare(setup=False)
         if not ready:
@@ -53,6 +57,9 @@ def _list(catalogue: Catalogue, selection: Selection, repository: SessionStorage
         for problem in state.problems:
             warn(str(problem), problem.hint)
         states = [state.job_state_map[job.id] for job in state.run_list]
+        for job in state.run_list:
+            for issue in job.errors:
+                warn(f"{issue}: this job fails when it runs")
     if as_json:
         print_json("plainbox.list-bootstrapped/1", plan=selection.plan_id, units=[_describe(item) for item in states])
     else:

@@ -14,7 +14,7 @@ from pathlib import Path
 from plainbox import dirs
 from plainbox.cli.arguments import add_json, add_providers, load_catalogue
 from plainbox.cli.console.choose import ask, can_ask
-from plainbox.cli.output import print_json, print_table, say
+from plainbox.cli.output import print_json, print_table, say, warn
 from plainbox.errors import FieldError, UsageError
 from plainbox.providers import Catalogue
 from plainbox.providers.expansion import expand
@@ -40,6 +40,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     asking.add_argument("--all", action="store_true", help="ask again for what has an answer")
     importing = commands.add_parser("import", help="take over the answers in a file, such as Checkbox's")
     importing.add_argument("file", metavar="FILE", type=Path, help="a JSON object of full ids and values")
+    add_providers(importing)
 
 
 def _add_plan(parser: argparse.ArgumentParser) -> None:
@@ -127,12 +128,18 @@ def _ask(arguments: argparse.Namespace) -> int:
     if not open_questions:
         say("Nothing is left to ask.")
     for entry in open_questions:
-        answer = _answer(entry, answers.get(entry.id, entry.default_value))
+        answer = _answer(entry, _default(entry, answers))
         if answer is None:
             break
         # One by one: what was typed is kept when the next question is interrupted.
         _store({entry.id: answer})
     return 0
+
+
+def _default(entry: ManifestEntryUnit, answers: dict[str, Answer]) -> Answer:
+    """Return what counts now: the answer, unless the entry wants one of another kind today."""
+    answer = answers.get(entry.id, entry.default_value)
+    return answer if isinstance(answer, bool) == (entry.value_type == "bool") else entry.default_value
 
 
 def _answer(entry: ManifestEntryUnit, default: Answer) -> Answer | None:
@@ -152,11 +159,34 @@ def _answer(entry: ManifestEntryUnit, default: Answer) -> Answer | None:
 
 def _import(arguments: argparse.Namespace) -> int:
     try:
-        answers = read_answers(arguments.file)
+        content = read_answers(arguments.file)
     except FileNotFoundError:
         raise UsageError(f"no file {str(arguments.file)!r}") from None
+    entries = load_catalogue(arguments.providers, quiet=True).of_kind(ManifestEntryUnit)
+    answers: dict[str, Answer] = {}
+    for identifier, value in content.items():
+        try:
+            answers[identifier] = _taken_over(value, entries.get(identifier))
+        except FieldError as error:
+            warn(f"{identifier} is left out: {error.message}")
     _store(answers)
     return 0
+
+
+def _taken_over(value: object, entry: ManifestEntryUnit | None) -> Answer:
+    """Return the answer that a value of a file is; :class:`FieldError` when it is none."""
+    if entry is not None and entry.is_hidden:
+        raise FieldError("a hidden entry has no answer")
+    if not isinstance(value, (bool, int, str)):
+        raise FieldError(f"{value!r} is no answer")
+    if entry is None:
+        # Its provider is not here: what Checkbox would have written can be kept for the day it is.
+        if isinstance(value, str):
+            raise FieldError(f"{value!r} is no answer that can be understood without its provider")
+        return value
+    if isinstance(value, bool) and entry.value_type == "natural":
+        raise FieldError(f"{_word(value)} is not a natural number")
+    return entry.convert(str(value))
 
 
 def _store(answers: dict[str, Answer]) -> None:

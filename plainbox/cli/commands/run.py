@@ -12,7 +12,8 @@ import argparse
 
 from plainbox.cli.arguments import add_providers, load_catalogue
 from plainbox.cli.console.choose import can_ask, choose, confirm
-from plainbox.cli.output import say, warn
+from plainbox.cli.output import say
+from plainbox.cli.plans import report_plan
 from plainbox.cli.reports import check_formats
 from plainbox.cli.running import add_running, carry_through
 from plainbox.config import load_settings
@@ -20,11 +21,9 @@ from plainbox.errors import FieldError, UsageError
 from plainbox.providers import Catalogue
 from plainbox.providers.discovery import named_directory
 from plainbox.runner import Selection, SessionRun
-from plainbox.units import JobDefinition, TemplateUnit, TestPlanUnit
+from plainbox.units import JobDefinition, SetupJobDefinition, TemplateUnit, TestPlanUnit
 from plainbox.units.checks.index import UnitIndex
-from plainbox.units.checks.plans import dead_entries
 from plainbox.units.patterns import Pattern
-from plainbox.units.selection import flatten
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -70,7 +69,7 @@ def _selection(catalogue: Catalogue, arguments: argparse.Namespace, asks: bool) 
             f"test plan {plans[0].id!r} is named beside something else", hint="name one test plan, or patterns of jobs"
         )
     if plans:
-        _report_plan(catalogue, plans[0])
+        report_plan(catalogue, plans[0])
         return Selection(plan_id=plans[0].id, **common)
     return Selection(patterns=words, **common)
 
@@ -89,6 +88,12 @@ def _plan(catalogue: Catalogue, word: str) -> TestPlanUnit | None:
         known = [*catalogue.of_kind(JobDefinition).values(), *catalogue.of_kind(TemplateUnit).values()]
         if any(pattern.matches(unit.id) or pattern.matches(unit.partial_id or "") for unit in known):
             return None
+        setup_jobs = catalogue.of_kind(SetupJobDefinition).values()
+        named = [job.id for job in setup_jobs if pattern.matches(job.id) or pattern.matches(job.partial_id or "")]
+        if named:
+            raise UsageError(
+                f"{named[0]} is a setup job", hint="it runs when a test plan names it in setup_include"
+            ) from None
         if pattern.is_fixed and not _could_be_an_instance(word, UnitIndex.of(catalogue.units)):
             raise UsageError(f"no test plan and no job {word!r}", hint=error.hint) from None
         return None
@@ -111,19 +116,6 @@ def _choose_plan(catalogue: Catalogue, asks: bool) -> str:
     if not plans:
         raise UsageError("no provider has a test plan", hint="name a provider with --provider DIR")
     return plans[choose("Which test plan?", [f"{plan.name}  ({plan.id})" for plan in plans])].id
-
-
-def _report_plan(catalogue: Catalogue, plan: TestPlanUnit) -> None:
-    """Tell what is wrong with a plan that runs nevertheless: unknown parts, entries that mean nothing."""
-    for issue in plan.errors:
-        warn(str(issue))
-    flat = flatten([plan], catalogue.of_kind(TestPlanUnit))
-    for problem in flat.problems:
-        warn(str(problem), problem.hint)
-    index = UnitIndex.of(catalogue.units)
-    for part in flat.plans:
-        for issue in dead_entries(part, index, ("include", "mandatory_include")):
-            warn(str(issue))
 
 
 def _offer_resume(arguments: argparse.Namespace) -> int | None:

@@ -138,7 +138,7 @@ estimated_duration: 1
 command: test '{mtu}' -ge 68
 """,
     "units/screen.pxu": """\
-# A manifest entry is what only a person can tell about the machine: plainbox asks once and remembers.
+# A manifest entry is what only a person can tell about the machine: plainbox manifest ask asks for it.
 unit: manifest entry
 id: has_screen
 _name: A screen

@@ -105,3 +105,20 @@ def test_unknown_plan(run, demo: Path) -> None:
     ran = run("list-bootstrapped", "plam", "--provider", demo)
     assert ran.code == 2
     assert "did you mean" in ran.err
+
+
+def test_instances_that_are_no_good(run, provider, home: Path) -> None:
+    """A job that would fail because its template was not filled in is told; it is not listed when runs leave it out."""
+    demo = provider(
+        "id: res\nplugin: resource\ncommand: echo 'name: x'\n\n"
+        "unit: template\ntemplate-resource: res\nid: made-{other}\nflags: simple\ncommand: true\n\n"
+        "id: plain\nflags: simple\ncommand: true\n\n"
+        "unit: test plan\nid: plan\n_name: P\nbootstrap_include: res nothing\ninclude: .*\n"
+    )
+    strict = run("list-bootstrapped", "plan", "--provider", demo)
+    assert "made-MISSING_PARAM_1" in strict.out
+    assert "this job fails when it runs" in strict.err
+    assert "org.example::nothing" in strict.err
+    (home / "config").mkdir()
+    (home / "config" / "plainbox.conf").write_text("[features]\nstrict_template_expansion = no\n")
+    assert "MISSING_PARAM" not in run("list-bootstrapped", "plan", "--provider", demo).out

@@ -135,16 +135,24 @@ def test_unset(run, demo: Path, home: Path) -> None:
     assert run("manifest", "unset", "org.example::nothing").code == 2
 
 
-def test_import(run, home: Path, tmp_path: Path) -> None:
-    """The answers of another file are added to those there are."""
+def test_import(run, demo: Path, home: Path, tmp_path: Path) -> None:
+    """The answers of another file are added to those there are; what is no answer is told and left out."""
     file = tmp_path / "other.json"
-    file.write_text(json.dumps({"org.example::disks": 3, "org.example::odd": "text"}))
-    assert run("manifest", "import", file).code == 0
-    assert stored(home) == {"org.example::disks": 3}
+    content = {"has_wifi": "yes", "disks": 3, "_secret": True}
+    strange = {"org.other::has_lte": True, "org.other::odd": "text", "org.other::half": 0.5}
+    file.write_text(json.dumps({f"org.example::{name}": value for name, value in content.items()} | strange))
+    ran = run("manifest", "import", file, "--provider", demo)
+    assert ran.code == 0
+    kept = {"org.example::has_wifi": True, "org.example::disks": 3, "org.other::has_lte": True}
+    assert stored(home) == kept
+    for name in ("org.example::_secret", "org.other::odd", "org.other::half"):
+        assert f"{name} is left out" in ran.err
+    file.write_text('{"org.example::disks": true}')
+    assert "yes is not a natural number" in run("manifest", "import", file, "--provider", demo).err
     assert run("manifest", "import", tmp_path / "none.json").code == 2
     file.write_text("{")
-    assert run("manifest", "import", file).code == 2
-    assert stored(home) == {"org.example::disks": 3}
+    assert str(file) in run("manifest", "import", file).err
+    assert stored(home) == kept
 
 
 def test_nobody_to_ask(run, demo: Path) -> None:

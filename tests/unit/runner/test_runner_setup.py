@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from plainbox.errors import UsageError
 from plainbox.session.metadata import RunningAttempt
 
 UNITS = """
@@ -178,3 +179,37 @@ def test_without_setup(runs, catalogue, units: str) -> None:
     assert run.prepare(setup=False)
     assert [job.partial_id for job in run.state.run_list] == ["made-x"]
     assert not run.state.job_state_map["org.example::prepare"].result_history
+
+
+def test_a_setup_job_that_is_not_there(runs, catalogue, units: str) -> None:
+    """A plan whose setup job nobody has does not run at all, unless the job is left out by hand."""
+    text = units.replace("setup_include: prepare", "setup_include: prepair res")
+    with pytest.raises(UsageError, match=r"org\.example::prepair, org\.example::res") as raised:
+        runs.start(catalogue(text), plan="plan")
+    assert "--exclude org.example::prepair" in str(raised.value.hint)
+    assert runs.repository.get_storage_list() == []
+    run = runs.start(catalogue(text), plan="plan", exclude=("prepair", "res"))
+    assert [job.partial_id for job in run.state.run_list] == ["with-wifi"]
+
+
+def test_a_setup_job_that_cannot_run_here(runs, catalogue, outcomes, units: str) -> None:
+    """A setup job that is skipped for its user leaves the machine unprepared: nothing else runs."""
+    run = runs.start(catalogue(units.replace("id: prepare\n", "id: prepare\nuser: nobody\n")), plan="plan")
+    assert not run.go_on()
+    assert [job.partial_id for job in run.failed_setup] == ["prepare"]
+    assert outcomes(run)["prepare"] == "skip"
+
+
+def test_a_setup_job_that_kills_the_tester(runs, catalogue, units: str) -> None:
+    """A setup job that crashes again and again is given up like any other job."""
+    known = catalogue(units)
+    run = runs.start(known, plan="plan")
+    job = run.state.run_list[0]
+    for _ in range(20):
+        run.state.metadata.running = {job.id: RunningAttempt(1, 1.0, "another boot", 5, 6, "")}
+        run.manager.checkpoint()
+        run = runs.reopen(known, run)
+        if "stuck" in run.state.metadata.flags:
+            break
+        assert run.runner.again == {job.id}
+    assert "stuck" in run.state.metadata.flags

@@ -34,6 +34,7 @@ UNITS: tuple[dict[str, Any], ...] = (
     {"id": "a", "plugin": "function", "function": "a:b", "args": [1, "b"], "kwargs": {"c": [True]}},
     {"id": "a", "plugin": "resource", "command": "true", "estimated_duration": "1h 30m", "kwargs": '{"a": 1}'},
     {"unit": "setup job", "id": "a", "plugin": "shell", "command": "true", "requires_manifest": ["a", {"b": False}]},
+    {"unit": "setup job", "id": "a", "command": "true"},
     {
         "unit": "template",
         "template-resource": "r",

@@ -623,3 +623,24 @@ def test_a_job_precedes_the_suspend_that_a_sibling_waits_for(
 ) -> None:
     """A job runs before the machine is suspended for its sibling, unless it waits for the suspend itself."""
     assert JobDefinition({"id": "a", "plugin": "shell", "command": "true", **fields}).precedes == precedes
+
+
+def test_a_field_given_in_both_spellings() -> None:
+    """The one with the underscore counts, and the other is told to be void."""
+    job = JobDefinition({"id": "a", "flags": "simple", "command": "true", "_summary": "One", "summary": "Other"})
+    assert job.summary == "One"
+    assert [(str(issue.code), issue.field) for issue in job.issues] == [("PB105", "summary")]
+
+
+def test_descendants_are_siblings_of_siblings_too() -> None:
+    """A sibling brings its own siblings along: the one after a suspend, and those that its fields declare."""
+    fields = {"id": "a", "plugin": "shell", "command": "true", "flags": "also-after-suspend"}
+    job = JobDefinition({**fields, "siblings": [{"id": "b"}, {"id": "c", "flags": "", "siblings": '[{"id": "d"}]'}]})
+    assert [item.id for item in job.descendants()] == ["b", "after-suspend-b", "c", "d", "after-suspend-a"]
+
+
+def test_exporters_that_are_not_there_yet() -> None:
+    """An exporter that existing providers name and this version has not is a warning, and makes no report."""
+    unit = ExporterUnit({"id": "a", "summary": "A", "entry_point": "jinja2", "file_extension": "html"})
+    assert [str(issue.severity) for issue in unit.issues] == ["warning"]
+    assert unit.support is None

@@ -385,3 +385,17 @@ def test_any_template_is_checked_and_instantiated(
         assert isinstance(made.id, str)
         if isinstance(made, JobDefinition):
             assert all(sibling.id for sibling in made.siblings_units() if sibling.data.get("id"))
+
+
+def test_a_filter_about_another_resource() -> None:
+    """A filter sees one record of the template's own resource: any other name in it is an error with the near one."""
+    unit = template(**{"template-resource": "network", "template-filter": "network.x == '1'\nnetwrk.x == '1'"})
+    [issue] = [issue for issue in unit.issues if issue.field == "template-filter"]
+    assert str(issue.code) == "PB110"
+    assert "'netwrk'" in issue.message
+    assert issue.hint == "did you mean 'network'?"
+
+
+def test_a_template_of_templates() -> None:
+    """Templates make no templates."""
+    assert "template-unit" in [issue.field for issue in template(**{"template-unit": "template"}).errors]
