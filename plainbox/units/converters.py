@@ -38,7 +38,7 @@ __all__ = [
 
 OnError: TypeAlias = Callable[[FieldError], None]
 
-_MAX_DURATION_LENGTH = 60
+MAX_DURATION_LENGTH = 60
 _MAX_MAPPINGS = 1000  # each stands for a job of its own
 _MAX_DIGITS = 18  # more than anything counts, less than 64 bits
 _DURATION = re.compile(r"(?:([0-9]+)h)?[ :]*(?:([0-9]+)m)?[ :]*(?:([0-9]+)s)?")
@@ -154,9 +154,10 @@ def duration(value: Value, namespace: str | None = None) -> float:
 
     An empty text is 0 seconds.
     """
-    literal = text(value).strip()
-    if len(literal) > _MAX_DURATION_LENGTH:
-        raise FieldError(f"{literal[:_MAX_DURATION_LENGTH]!r}... is not a duration")
+    literal = text(value)
+    if len(literal) > MAX_DURATION_LENGTH:
+        raise FieldError(f"{literal[:MAX_DURATION_LENGTH]!r}... is not a duration")
+    literal = literal.strip()
     try:
         seconds = float(literal)
     except ValueError:

@@ -155,6 +155,7 @@ DURATION = FieldType(
         "type": ["number", "string"],
         "minimum": 0,
         "exclusiveMaximum": 1_000_000_000,
+        "maxLength": converters.MAX_DURATION_LENGTH,
         "pattern": rf"^\s*(?:{_SECONDS}|{_CLOCK})\s*$",
         "patternErrorMessage": "write seconds (90) or 1h 30m, 2m 10s",
     },

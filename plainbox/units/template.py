@@ -234,7 +234,7 @@ class TemplateUnit(Unit):
         """Yield what would be wrong with an instance whatever the record says."""
         instance = self._instance(kind, {name: name.upper() for name in self.instance_parameters}, 1)
         for issue in instance.issues:
-            if issue.code in _OF_THE_TEXT:
+            if issue.code in _OF_THE_TEXT and issue.field != "siblings":
                 continue
             value = instance.data.get(f"_{issue.field}", instance.data.get(issue.field or "", ""))
             if issue.code is Code.BAD_EXPRESSION or not names_in(value, self.template_engine):
