@@ -180,11 +180,13 @@ class DependencyMissingError(DependencyError):
 
 
 class DependencyCycleError(DependencyError):
-    """``job_ids`` is the way around; its first and last item are the same."""
+    """``job_ids`` is the way around; its first and last item are the same. ``way`` says it in words, with the groups whose
+    jobs are tied to each other."""
 
-    def __init__(self, job_ids: Iterable[str]) -> None:
+    def __init__(self, job_ids: Iterable[str], way: str | None = None) -> None:
         self.job_ids = tuple(job_ids)
-        super().__init__(f"dependency cycle detected: {' -> '.join(self.job_ids)}", self.job_ids[0], self.job_ids[1])
+        self.way = way or " -> ".join(self.job_ids)
+        super().__init__(f"dependency cycle detected: {self.way}", self.job_ids[0], self.job_ids[1])
 
 
 class DependencyDuplicateError(DependencyError):

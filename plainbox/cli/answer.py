@@ -6,14 +6,22 @@ The command finds the session and asks here; what comes out is shown as text or 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TypeAlias
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeAlias, TypeVar
 
 import attrs
 
-from plainbox.errors import UsageError
+from plainbox.cli.names import ids_with_name, several, unknown
 from plainbox.providers import Catalogue
-from plainbox.runner.membership import Cause, Membership, excluded_of, membership_of, plans_with
+from plainbox.runner.membership import (
+    Cause,
+    Membership,
+    coming_jobs,
+    excluded_of,
+    membership_of,
+    name_to_run,
+    plans_with,
+)
 from plainbox.runner.selection import Selection
 from plainbox.session.instances import RecordUse, uses_of
 from plainbox.session.manager import SessionManager
@@ -21,13 +29,14 @@ from plainbox.session.reasoning import Reasoning
 from plainbox.session.reasons import JobReasons
 from plainbox.session.result import JobResult
 from plainbox.session.state import SessionState
-from plainbox.units import JobDefinition, TemplateUnit, TestPlanUnit
-from plainbox.units.fields import closest
+from plainbox.units import JobDefinition, TemplateUnit, TestPlanUnit, Unit
 
 __all__ = ["Answer", "JobAnswer", "SessionFacts", "TemplateAnswer", "answer_of_session", "answer_without_session"]
 
 #: The answers that are stored for this machine, by full id of their entry.
 Manifest: TypeAlias = Mapping[str, bool | int]
+
+U = TypeVar("U", bound=Unit)
 
 _TAIL_BYTES = 2000
 _MAX_LINE_CHARS = 160
@@ -37,11 +46,13 @@ _MAX_LINE_CHARS = 160
 class JobAnswer:
     """``membership`` is ``None`` without a session; then ``plans`` are the test plans that mean the job.
 
-    ``last_line`` is the last one that a failed job has printed.
+    ``to_run`` is what a run is asked for to run it, ``None`` when nothing does that; ``last_line`` is the last one that a
+    failed job has printed.
     """
 
     reasons: JobReasons
     summary: str
+    to_run: str | None
     membership: Membership | None = None
     plans: tuple[Cause, ...] = ()
     last_line: str = ""
@@ -53,6 +64,7 @@ class JobAnswer:
             **self.reasons.as_dict(),
             "last_line": self.last_line,
             "selected": None if self.membership is None else self.membership.member,
+            "to_run": self.to_run,
             "causes": [attrs.asdict(cause) for cause in causes],
         }
 
@@ -61,7 +73,7 @@ class JobAnswer:
 class TemplateAnswer:
     """What jobs are made of; ``records`` is ``None`` when the resource has not run.
 
-    Without an ``origin`` the template is not defined any more.
+    Without an ``origin`` the template is not defined any more; ``errors`` are what is wrong with its definition.
     """
 
     id: str
@@ -69,6 +81,7 @@ class TemplateAnswer:
     filter: tuple[str, ...]
     resource: JobReasons | None
     records: tuple[RecordUse, ...] | None
+    errors: tuple[str, ...] = ()
 
 
 @attrs.frozen
@@ -116,12 +129,14 @@ def answer_of_session(
     metadata = state.metadata
     selection = Selection.from_blob(metadata.app_blob)
     plan = context.flat_plan() if manager.test_plans else None
-    reasoning = Reasoning(state, manifest, excluded=excluded_of(selection, plan, state))
+    coming = coming_jobs(selection, plan, state)
+    reasoning = Reasoning(state, manifest, excluded=excluded_of(selection, plan, state), coming=coming)
+    plans = [unit for unit in state.unit_list if isinstance(unit, TestPlanUnit)]
 
     def about(job: JobDefinition) -> JobAnswer:
-        membership = membership_of(job, selection, plan, state)
-        result = state.job_state_map[job.id].result
-        return JobAnswer(reasoning.of(job), job.tr_summary(), membership, last_line=_last_line(result))
+        membership = membership_of(job, selection, plan, state, coming)
+        last_line = _last_line(state.job_state_map[job.id].result)
+        return JobAnswer(reasoning.of(job), job.tr_summary(), name_to_run(job, plans), membership, last_line=last_line)
 
     phase = "setup" if metadata.setting_up else "bootstrap" if metadata.bootstrapping else None
     facts = SessionFacts(manager.storage.id, _state_of(manager), selection.plan_id, phase, selection.providers)
@@ -145,7 +160,7 @@ def answer_without_session(catalogue: Catalogue, name: str, manifest: Manifest) 
     plans = catalogue.of_kind(TestPlanUnit).values()
 
     def about(job: JobDefinition) -> JobAnswer:
-        return JobAnswer(reasoning.of(job), job.tr_summary(), plans=plans_with(job, plans))
+        return JobAnswer(reasoning.of(job), job.tr_summary(), name_to_run(job, plans), plans=plans_with(job, plans))
 
     return _answer(_named(name, state, None), state, None, reasoning, about)
 
@@ -153,22 +168,26 @@ def answer_without_session(catalogue: Catalogue, name: str, manifest: Manifest) 
 def _named(name: str, state: SessionState, providers: frozenset[str] | None) -> str:
     """Return the full id of the job or template with this name."""
     jobs = [job_state.job for job_state in state.job_state_map.values()]
-    units = [*jobs, *(unit for unit in state.unit_list if isinstance(unit, TemplateUnit))]
+    templates = [unit for unit in state.unit_list if isinstance(unit, TemplateUnit)]
+    made_of = [job.template_id for job in jobs if job.template_id]
     if providers is not None:
-        units = [unit for unit in units if unit.provider is not None and unit.provider.name in providers]
-    ids = [*(unit.id for unit in units), *(job.template_id for job in jobs if job.template_id and providers is None)]
-    found = {name} if name in ids else {full_id for full_id in ids if full_id.partition("::")[2] == name}
+        jobs, templates, made_of = _of(jobs, providers), _of(templates, providers), []
+    ids = {*(unit.id for unit in (*jobs, *templates)), *made_of}
+    found = ids_with_name(name, ids)
     if len(found) > 1:
         # What the session has to do with comes before what merely happens to be installed.
         listed = {job.id for job in jobs if state.job_state_map[job.id].result_history}
         listed.update(job.id for job in state.run_list)
         found = found & listed or found
     if len(found) > 1:
-        raise UsageError(f"{name!r} means several: {', '.join(sorted(found))}", hint="write the full id")
+        raise several(name, found)
     if not found:
-        hint = closest(name, [*ids, *(full_id.partition("::")[2] for full_id in ids)])
-        raise UsageError(f"no job or template {name!r}", hint=hint or "plainbox list jobs shows those there are")
-    return found.pop()
+        raise unknown(name, ids, templates)
+    return next(iter(found))
+
+
+def _of(units: Iterable[U], providers: frozenset[str]) -> list[U]:
+    return [unit for unit in units if unit.provider is not None and unit.provider.name in providers]
 
 
 def _answer(
@@ -189,7 +208,9 @@ def _answer(
     resource = reasoning.of(known.job) if known is not None else reasoning.absent(template.resource_id)
     origin = str(template.origin) if template.origin is not None else ""
     records = uses_of(template, state)
-    return Answer(full_id, session, jobs, TemplateAnswer(full_id, origin, template.template_filter, resource, records))
+    errors = tuple(map(str, template.errors))
+    about_it = TemplateAnswer(full_id, origin, template.template_filter, resource, records, errors)
+    return Answer(full_id, session, jobs, about_it)
 
 
 def _last_line(result: JobResult) -> str:

@@ -58,6 +58,8 @@ def uses_of(template: TemplateUnit, state: SessionState) -> tuple[RecordUse, ...
 def _rejected(template: TemplateUnit, record: Mapping[str, str]) -> RecordUse:
     if template.instance_kind is None:
         return RecordUse(record, None, problem=f"there is no kind of unit {template.template_unit!r}")
+    if any(issue.field == "template-filter" for issue in template.errors):
+        return RecordUse(record, None, problem="the filter is wrong and accepts nothing")
     try:
         program = ResourceProgram(
             template.template_filter, template.namespace, parse_imports(template.template_imports)

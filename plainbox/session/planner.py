@@ -35,6 +35,7 @@ from plainbox.errors import (
     UnitError,
 )
 from plainbox.session.graph import Graph, components, cycle_through, topological
+from plainbox.session.groups import Groups
 
 if TYPE_CHECKING:
     from plainbox.units.job import JobDefinition
@@ -210,15 +211,15 @@ class _Planning:
             order, _ = self._pull()
             graph = self._graph(order)
             arranged, _ = topological(graph)
-        groups = _Groups(graph, {job_id: self._known[job_id].group for job_id in order})
+        groups = Groups(graph, {job_id: self._known[job_id].group for job_id in order})
         if not groups:
             return arranged
         if groups.tangled():
-            tangled = {job_id: self._fault(job_id, way) for job_id, way in groups.cycles(_MAX_CYCLES_SHOWN).items()}
-            self._drop(order, tangled)
+            ways = groups.cycles(_MAX_CYCLES_SHOWN)
+            self._drop(order, {job_id: self._fault(job_id, way, groups.words(way)) for job_id, way in ways.items()})
             order, _ = self._pull()
             graph = self._graph(order)
-            groups = _Groups(graph, {job_id: self._known[job_id].group for job_id in order})
+            groups = Groups(graph, {job_id: self._known[job_id].group for job_id in order})
         return groups.arranged()
 
     def _orders(self, job_id: str) -> bool:
@@ -236,10 +237,11 @@ class _Planning:
             job = self._known[job_id]
             graph[job_id].extend(target for target in job.salvages if target in graph)
         for job_id in order:
-            for target in self._known[job_id].precedes:
+            job = self._known[job_id]
+            for target in job.precedes:
                 if target in graph:
                     graph[target].append(job_id)
-                elif target not in self._known:
+                elif target not in self._known and target in job.before:
                     _log.warning("The job %s runs before %s, which is not known", job_id, target)
         return graph
 
@@ -259,9 +261,9 @@ class _Planning:
                     faults[job_id] = self._fault(job_id, (job_id, following))
         return faults
 
-    def _fault(self, job_id: str, way: Sequence[str]) -> DependencyError:
+    def _fault(self, job_id: str, way: Sequence[str], words: str | None = None) -> DependencyError:
         if way[-1] == job_id:
-            return DependencyCycleError(way)
+            return DependencyCycleError(way, words)
         return DependencyMissingError(job_id, way[1], self._kind(job_id, way[1]))
 
     def _kind(self, job_id: str, other: str) -> str:
@@ -273,78 +275,3 @@ class _Planning:
         if other in job.salvages:
             return "salvages"
         return "before" if other in self._known and job_id in self._known[other].precedes else "group"
-
-
-class _Groups:
-    """The jobs of a graph with each group as one node.
-
-    A node is named by the first job of its group; a job without a group is its own node.
-    """
-
-    def __init__(self, graph: Graph, group_of: Mapping[str, str | None]) -> None:
-        self._graph = graph
-        self._members: dict[str, list[str]] = {}
-        self._node: dict[str, str] = {}
-        first_of: dict[str, str] = {}
-        for job_id in graph:
-            group = group_of[job_id]
-            node = job_id if group is None else first_of.setdefault(group, job_id)
-            self._node[job_id] = node
-            self._members.setdefault(node, []).append(job_id)
-        self._nodes: Graph = {
-            node: list(
-                dict.fromkeys(
-                    self._node[earlier]
-                    for member in members
-                    for earlier in graph[member]
-                    if self._node[earlier] != node
-                )
-            )
-            for node, members in self._members.items()
-        }
-
-    def __bool__(self) -> bool:
-        return len(self._members) < len(self._graph)
-
-    def tangled(self) -> bool:
-        """Whether a group would have to run both before and after some other job."""
-        return topological(self._nodes)[1]
-
-    def cycles(self, limit: int) -> dict[str, tuple[str, ...]]:
-        """Return, for each job that ties a group into a cycle, its way around; beyond ``limit`` only the next job.
-
-        The other jobs of such a group are innocent: without those that are returned nothing is tangled.
-        """
-        ways: dict[str, tuple[str, ...]] = {}
-        for nodes in components(self._nodes):
-            inside = set(nodes)
-            next_to: dict[str, str] = {}
-            for node in nodes:
-                for job_id in self._members[node]:
-                    for earlier in self._graph[job_id]:
-                        other = self._node[earlier]
-                        if other != node and other in inside:
-                            next_to.setdefault(job_id, earlier)
-                            next_to.setdefault(earlier, "")
-            for number, job_id in enumerate(next_to):
-                node = self._node[job_id]
-                if number < limit:
-                    around = cycle_through(node, self._nodes, inside)
-                    ways[job_id] = (job_id, *around[1:-1], job_id)
-                else:
-                    following = next_to[job_id] or next(item for item in self._nodes[node] if item in inside)
-                    ways[job_id] = (job_id, following)
-        return ways
-
-    def arranged(self) -> list[str]:
-        """Return all jobs in order, each group in one piece."""
-        result: list[str] = []
-        for node in topological(self._nodes)[0]:
-            members = self._members[node]
-            if len(members) == 1:
-                result += members
-                continue
-            inside = set(members)
-            within = {job_id: [item for item in self._graph[job_id] if item in inside] for job_id in members}
-            result += topological(within)[0]
-        return result

@@ -15,6 +15,7 @@ import attrs
 
 from plainbox.errors import DependencyCycleError, DependencyError, DependencyMissingError, ExpressionError
 from plainbox.session.jobs import InhibitionCause, JobReadinessInhibitor, JobState
+from plainbox.session.outcome import failed
 from plainbox.session.planner import Planner
 from plainbox.session.readiness import inhibitors_of
 from plainbox.session.reasons import JobReasons, ManifestAnswer, Reason, ReasonKind
@@ -28,6 +29,7 @@ from plainbox.units.manifest import ManifestEntryUnit
 __all__ = ["Reasoning"]
 
 _MAX_DEPTH = 6  # of reasons of reasons
+_MAX_NAMED = 5  # jobs that a phase still has to run
 
 _RAN = ("pass", "fail", "crash", "undecided")
 _BECAME: Mapping[str | None, str] = {
@@ -53,8 +55,9 @@ class _Facts:
 class Reasoning:
     """Finds the reasons of the jobs of one session.
 
-    ``manifest`` are the answers that are stored now; ``excluded`` the ids of the jobs that the session leaves out. With
-    ``planned`` the state is that of a session in which nothing has run: the reasons say what a job needs.
+    ``manifest`` are the answers that are stored now; ``excluded`` the ids of the jobs that the session leaves out;
+    ``coming`` the jobs that run in a phase after the one that the session is in. With ``planned`` the state is that of a
+    session in which nothing has run: the reasons say what a job needs.
     """
 
     def __init__(
@@ -63,11 +66,13 @@ class Reasoning:
         manifest: Mapping[str, bool | int],
         *,
         excluded: Iterable[str] = (),
+        coming: Iterable[JobDefinition] = (),
         planned: bool = False,
     ) -> None:
         self._state = state
         self._facts = _Facts(state.job_state_map, state.resource_map, manifest, state.dropped)
         self._excluded = frozenset(excluded)
+        self._coming = {job.id: job for job in coming}
         self._planned = planned
         self._told: set[str] = set()
         self._dropped: Mapping[str, DependencyError] = {}
@@ -89,20 +94,24 @@ class Reasoning:
         job_state = self._state.job_state_map.get(job_id)
         if job_state is None:
             return self.absent(job_id)
+        found = self._bare(job_state)
+        if job_id in self._told or depth > _MAX_DEPTH:
+            is_kept = found.outcome is not None or job_id in self._dropped or inhibitors_of(job_state.job, self._facts)
+            return attrs.evolve(found, cut=_was_kept(job_state) and bool(is_kept))
+        self._told.add(job_id)
+        return attrs.evolve(found, reasons=tuple(self._reasons(job_state, depth)))
+
+    def _bare(self, job_state: JobState) -> JobReasons:
+        """Return what became of a job, without the reasons."""
         result, job = job_state.result, job_state.job
-        found = JobReasons(
-            job_id,
+        return JobReasons(
+            job.id,
             result.outcome,
             self._became(job_state),
             comment=result.comments or None,
             return_code=result.return_code,
             origin=str(job.origin) if job.origin is not None else None,
         )
-        if job_id in self._told or depth > _MAX_DEPTH:
-            is_kept = result.outcome is not None or job_id in self._dropped or inhibitors_of(job, self._facts)
-            return attrs.evolve(found, cut=_was_kept(job_state) and bool(is_kept))
-        self._told.add(job_id)
-        return attrs.evolve(found, reasons=tuple(self._reasons(job_state, depth)))
 
     def _became(self, job_state: JobState) -> str:
         outcome = job_state.result.outcome
@@ -126,6 +135,8 @@ class Reasoning:
                 yield Reason(ReasonKind.DEFINITION, f"its definition is wrong: {error}")
         if not kept:
             return
+        if depth == 0 and job.id in self._coming:
+            yield from self._of_phase()
         problem = self._dropped.get(job.id)
         if problem is not None:
             yield self._of_order(problem, depth)
@@ -137,12 +148,29 @@ class Reasoning:
             # What kept it does so no more: a manifest entry has another answer, the definition has changed.
             yield from self._of_note(job_state, depth)
 
+    # -- the phase of the session
+
+    def _of_phase(self) -> Iterator[Reason]:
+        """Yield what the phase that the session is in still has to do before any job of a later one."""
+        phase = "setup" if self._state.metadata.setting_up else "bootstrap"
+        states = [self._state.job_state_map[job.id] for job in self._state.run_list]
+        if phase == "setup":
+            for item in states:
+                if failed(item.result.outcome):
+                    message = f"{item.job.id} failed in the setup, and nothing else runs before that passes"
+                    yield Reason(ReasonKind.PHASE, message, jobs=(attrs.evolve(self._bare(item), cut=True),))
+        waiting = [item.job.id for item in states if item.result.outcome is None or item.result.get("retry")]
+        if waiting:
+            more = f" and {len(waiting) - _MAX_NAMED} more" if len(waiting) > _MAX_NAMED else ""
+            listed = f"{', '.join(waiting[:_MAX_NAMED])}{more}"
+            yield Reason(ReasonKind.PHASE, f"the {phase} comes first, with {listed} still to run")
+
     # -- the order of the jobs
 
     def _left_out(self, job: JobDefinition) -> Mapping[str, DependencyError]:
         """Return the jobs that cannot be put in order when this one is wanted too, and why."""
         states = self._state.job_state_map
-        wanted = {item.id: item for item in self._state.desired_job_list}
+        wanted = {item.id: item for item in self._state.desired_job_list} | self._coming
         # What the run could not put in order is not on the list that it has stored.
         wanted.update(
             (job_id, item.job) for job_id, item in states.items() if item.result.outcome == "skipped-dependency"
@@ -159,12 +187,12 @@ class Reasoning:
 
     def _of_order(self, problem: DependencyError, depth: int) -> Reason:
         if isinstance(problem, DependencyCycleError):
-            return Reason(ReasonKind.ORDER, f"it would have to run before itself: {' -> '.join(problem.job_ids)}")
+            return Reason(ReasonKind.ORDER, f"it would have to run before itself: {problem.way}")
         if not isinstance(problem, DependencyMissingError):
             return Reason(ReasonKind.ORDER, problem.message)
         missing = problem.missing_job_id
         edge, _, excluded = problem.dependency_type.partition(", ")
-        needs = f"it needs {missing} ({edge}), which"
+        needs = f"it needs {missing} ({edge}), which" if edge != "group" else f"its group has {missing} in it, which"
         if excluded:
             return Reason(ReasonKind.ORDER, f"{needs} is excluded")
         if missing not in self._state.job_state_map:

@@ -16,10 +16,11 @@ __all__ = ["JobReasons", "ManifestAnswer", "Reason", "ReasonKind"]
 
 
 class ReasonKind(enum.StrEnum):
-    """What a reason is about: a fault of the definition, the order of the jobs, an edge to another job, a requirement,
-    the manifest, or only what the session has noted."""
+    """What a reason is about: a fault of the definition, the phase that the session is in, the order of the jobs, an edge
+    to another job, a requirement, the manifest, or only what the session has noted."""
 
     DEFINITION = "definition"
+    PHASE = "phase"
     ORDER = "order"
     DEPENDS = "depends"
     AFTER = "after"

@@ -10,18 +10,23 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from plainbox import dirs
 from plainbox.cli.answer import Answer, answer_of_session, answer_without_session
 from plainbox.cli.arguments import add_json, add_providers, find_session, load_catalogue
 from plainbox.cli.console.reasons import AnswerText
+from plainbox.cli.names import NOTHING_NEAR, ids_with_name, makers_of, several
 from plainbox.cli.output import print_json, warn, write
 from plainbox.cli.stored import open_stored
+from plainbox.config import load_settings
 from plainbox.errors import PlainboxError, SessionError, UsageError
+from plainbox.providers import Catalogue
+from plainbox.providers.discovery import named_providers
 from plainbox.runner.manifest import load_manifest
 from plainbox.session.storage import SessionStorage, SessionStorageRepository
+from plainbox.units import SetupJobDefinition, TemplateUnit
 
 _MAX_OPENED = 3  # sessions that are asked for a job that did not run in them
 
@@ -53,24 +58,53 @@ def _directories(answer: Answer, named: Iterable[Path]) -> list[Path]:
 
 def _find(arguments: argparse.Namespace) -> Answer:
     if arguments.session:
-        return _ask(find_session(arguments.session), arguments)
-    readable = list(_readable())
-    for storage, document in readable:
-        if arguments.job in _names(document):
-            return _ask(storage, arguments)
+        storage = find_session(arguments.session)
+        return _ask(storage, _meant(arguments, frozenset()), arguments)
+    stored = [(storage, _names(document)) for storage, document in _readable()]
+    name = _meant(arguments, frozenset().union(*(names for _, names in stored)))
+    for storage, names in stored:
+        if name in names:
+            return _ask(storage, name, arguments)
+    errors = []
     # A session that has nothing stored of the job may know it all the same, and why it left it out.
-    for storage, _ in readable[:_MAX_OPENED]:
+    for storage, _ in stored[:_MAX_OPENED]:
         try:
-            return _ask(storage, arguments, _providers_of(storage))
-        except UsageError:
-            continue
-    catalogue = load_catalogue(arguments.providers)
-    return answer_without_session(catalogue, arguments.job, _stored_manifest())
+            return _ask(storage, name, arguments, _providers_of(storage))
+        except UsageError as error:
+            errors.append(error)
+    try:
+        return answer_without_session(load_catalogue(arguments.providers), name, _stored_manifest())
+    except UsageError as error:
+        # The newest session that knows better tells what may have been meant.
+        raise next((item for item in errors if item.hint != NOTHING_NEAR), error) from None
 
 
-def _ask(storage: SessionStorage, arguments: argparse.Namespace, providers: frozenset[str] | None = None) -> Answer:
+def _meant(arguments: argparse.Namespace, stored: Collection[str]) -> str:
+    """Return the full id of the job or template that the name means among the units of the providers that were named.
+
+    If it means none of these, and no job in a session (``stored``) that one of their templates may have made, it stays as
+    it is; if it means several, :class:`UsageError` is raised.
+    """
+    name: str = arguments.job
+    if not arguments.providers:
+        return name
+    environment = load_settings().environment
+    named = Catalogue(
+        provider for directory in arguments.providers for provider in named_providers(directory, environment)
+    )
+    templates = named.of_kind(TemplateUnit)
+    found = ids_with_name(name, [*named.jobs_and_siblings(), *named.of_kind(SetupJobDefinition), *templates])
+    if len(found) > 1:
+        raise several(name, found)
+    made = (full_id for _, full_id in makers_of(name, templates.values()) if full_id in stored)
+    return next(iter(found), None) or next(made, name)
+
+
+def _ask(
+    storage: SessionStorage, name: str, arguments: argparse.Namespace, providers: frozenset[str] | None = None
+) -> Answer:
     with open_stored(storage, arguments.providers) as manager:
-        return answer_of_session(manager, arguments.job, _stored_manifest(), providers)
+        return answer_of_session(manager, name, _stored_manifest(), providers)
 
 
 def _readable() -> Iterator[tuple[SessionStorage, Mapping[str, dict[str, dict[str, object]]]]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from plainbox.cli.answer import Answer, JobAnswer, TemplateAnswer
 from plainbox.cli.output import clean
-from plainbox.runner.membership import Cause, CauseKind
+from plainbox.runner.membership import Cause
 from plainbox.session.instances import RecordUse
 from plainbox.session.reasons import JobReasons, ManifestAnswer, Reason, ReasonKind
 from plainbox.units.explanation import details
@@ -22,7 +22,6 @@ _MAX_ITEMS = 10
 _MAX_JOBS = 20
 _MAX_RECORD_CHARS = 100
 _STATES = {"complete": "", "incomplete": ", which is not complete", "running": ", which is running"}
-_COMING = (CauseKind.MANDATORY, CauseKind.INCLUDED, CauseKind.SETUP, CauseKind.BOOTSTRAP)
 
 
 class AnswerText:
@@ -44,9 +43,10 @@ class AnswerText:
         if len(answer.jobs) > _MAX_JOBS:
             yield f"and {len(answer.jobs) - _MAX_JOBS} more jobs"
         if answer.session is None:
+            to_run = answer.id if answer.template is not None else answer.jobs[0].to_run
             yield ""
-            yield "No stored session knows it, so there are no values to show. To get them:"
-            yield from _indented([self._run(answer.id)])
+            yield "No stored session knows it, so there are no values to show." + (" To get them:" if to_run else "")
+            yield from _indented([self._run(to_run)] if to_run else [])
 
     def _run(self, identifier: str) -> str:
         return f"plainbox run {shlex.quote(identifier)}{self._options}"
@@ -68,7 +68,8 @@ class AnswerText:
     def _of_session(self) -> Iterator[str]:
         session = self._answer.session
         if session is not None:
-            yield from _indented([f"in session {session.id}{_STATES[session.state]}"])
+            phase = f": it is in its {session.phase}" if session.phase and session.state != "complete" else ""
+            yield from _indented([f"in session {session.id}{_STATES[session.state]}{phase}"])
 
     def _why(self, job: JobAnswer) -> Iterator[str]:
         reasons = job.reasons
@@ -84,16 +85,21 @@ class AnswerText:
             yield from _section("It is part of:", _first(map(_cause_line, job.plans)))
             return
         is_open = job.reasons.outcome is None and session.state != "complete"
-        coming = is_open and any(cause.kind in _COMING for cause in membership.causes)
-        if membership.member:
+        if membership.coming:
+            title = "Why it is to run later in the session:"
+        elif membership.member:
             title = "Why it is to run:" if is_open else "Why it was to run:"
         else:
-            title = "Why it is to run later in the session:" if coming else "Why it was not to run:"
+            title = "Why it was not to run:"
         yield from _section(title, map(_cause_line, membership.deciding))
-        if is_open and (membership.member or coming):
-            yield from _section("To go on:", [f"plainbox resume {session.id}"] if session.state == "incomplete" else [])
-        elif not membership.member:
-            yield from _section("To run it:", [self._run(job.reasons.id)])
+        resume = [f"plainbox resume {session.id}"] if session.state == "incomplete" else []
+        if is_open and membership.member:
+            yield from _section("To go on:", resume)
+        elif session.phase == "setup" and job.reasons.outcome in ("fail", "crash"):
+            # Nothing but setup jobs has run, and a resume begins with those that failed.
+            yield from _section("To try it again:", resume)
+        elif not membership.member and job.to_run is not None:
+            yield from _section("To run it:", [self._run(job.to_run)])
 
     # -- reasons
 
@@ -154,21 +160,25 @@ class AnswerText:
         if template.origin:
             yield from _indented([f"defined in {_place(template.origin)}"])
         yield from self._of_session()
-        resource = template.resource
-        if resource is None:
-            yield from _indented(["it is not defined any more; these jobs were made of it"])
-        elif self._answer.session is None:
-            yield from _indented([f"it makes a job of each record of {resource.id}"])
-            yield from _indented(f"only if {line}" for line in template.filter)
-        elif not template.records:
-            nothing = "gave no records" if template.records is not None else resource.became
-            lines = [f"its resource {resource.id} {nothing}", *self._of_reasons(resource.reasons)]
+        yield from _indented(self._facts_of(template))
+        yield from _section("What is wrong with it:", map(_place, template.errors))
+        if template.records:
+            yield from _section("Why the others did not:", _use_lines(template.records))
+        elif template.resource is not None and self._answer.session is not None:
+            nothing = "gave no records" if template.records is not None else template.resource.became
+            lines = [f"its resource {template.resource.id} {nothing}", *self._of_reasons(template.resource.reasons)]
             yield from _section("Why no job was made of it:", lines)
-        else:
+
+    def _facts_of(self, template: TemplateAnswer) -> Iterator[str]:
+        if template.resource is None:
+            yield "it is not defined any more; these jobs were made of it"
+        elif self._answer.session is None:
+            yield f"it makes a job of each record of {template.resource.id}"
+            yield from (f"only if {line}" for line in template.filter)
+        elif template.records:
             made = sum(use.instance_id is not None for use in template.records)
             records = f"{len(template.records)} record{'s' if len(template.records) > 1 else ''}"
-            yield from _indented([f"its resource {resource.id} gave {records}, of which {made} made a job"])
-            yield from _section("Why the others did not:", _use_lines(template.records))
+            yield f"its resource {template.resource.id} gave {records}, of which {made} made a job"
 
 
 def _title(job: JobAnswer) -> str:

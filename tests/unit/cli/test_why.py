@@ -360,7 +360,248 @@ def test_a_template_without_jobs(run: Any, session: Path) -> None:
     assert reasons == ["its resource org.example::nothing gave no records"]
 
 
+def test_a_job_that_no_record_has_made(run: Any, session: Path) -> None:
+    """The template that could make it is named, with the command that explains it, whether or not its id is full."""
+    for name in ("per-wlan0", "org.example::per-wlan0"):
+        done = run("why", name)
+        assert done.code == 2
+        assert f"no job or template {name!r}" in done.err
+        assert "the template org.example::per-iface could make it: plainbox why org.example::per-iface" in done.err
+    assert "per-iface" not in run("why", "org.other::per-wlan0", "--provider", session).err.partition("did you")[0]
+
+
+def test_a_template_that_is_wrong(run: Any, provider: Any) -> None:
+    """Its errors are told with their place, and what its filter rejects is not told as if the filter had a meaning."""
+    directory = provider(
+        RESOURCES + "\nunit: template\ntemplate-resource: iface\ntemplate-filter: nothing.name == 'eth0'\n"
+        "template-id: bad\nid: bad-{name}\nplugin: shell\ncommand: true\n\nid: job\nplugin: shell\ncommand: true\n"
+        "requires: iface.name == 'eth0'\n"
+    )
+    error = (
+        "DEMO/units/units.pxu:13: PB110 error: org.example::bad: field 'template-filter': "
+        "a filter knows the records of 'org.example::iface' alone, not 'nothing'"
+    )
+    assert section(explained(run, "bad", "--provider", directory), "What is wrong with it:") == [error]
+    run("run", "job", "--provider", directory, "--no-input", "-q")
+    text = explained(run, "bad")
+    assert section(text, "What is wrong with it:") == [error]
+    assert section(text, "Why the others did not:") == [
+        "name='eth0', state='down': the filter is wrong and accepts nothing",
+        "name='wlan0', state='down', speed='n/a': the filter is wrong and accepts nothing",
+    ]
+
+
+# -- setup and bootstrap
+
+
+SETUP = """
+unit: setup job
+id: fine
+command: true
+
+unit: setup job
+id: broken
+command: echo no licence; test -e "$HOME/licence"
+
+unit: setup job
+id: asks
+requires_manifest: has_camera
+command: true
+
+unit: setup job
+id: nobody-wants
+command: true
+
+unit: setup job
+id: elsewhere
+command: true
+
+unit: manifest entry
+id: has_camera
+_name: A camera
+_prompt: Does this machine have a camera?
+value-type: bool
+
+id: iface
+plugin: resource
+command: echo 'name: eth0'
+
+unit: template
+template-resource: iface
+template-id: per-iface
+id: per-{name}
+plugin: shell
+command: true
+
+id: helper
+plugin: shell
+command: true
+
+id: test
+plugin: shell
+command: true
+depends: helper
+
+id: other
+plugin: shell
+command: true
+
+unit: test plan
+id: plan
+_name: The plan
+setup_include:
+ fine
+ broken
+ asks
+bootstrap_include: iface
+include:
+ test
+ per-iface
+ nobody-wants
+exclude: asks
+
+unit: test plan
+id: second
+_name: Another plan
+setup_include: elsewhere
+include: test
+"""
+
+BROKEN = [
+    "org.example::broken failed in the setup, and nothing else runs before that passes",
+    "  exit code 1",
+    "  plainbox why org.example::broken tells more",
+]
+
+
+@pytest.fixture
+def failed_setup(run: Any, provider: Any, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Run a plan whose setup fails; return the directory of its provider."""
+    monkeypatch.setenv("HOME", str(home))
+    directory: Path = provider(SETUP)
+    run("run", "plan", "--provider", directory, "--no-input", "-q", "--match", "(test|per-.*)")
+    return directory
+
+
+def test_jobs_that_wait_for_a_setup_that_failed(run: Any, failed_setup: Path) -> None:
+    """Whatever the session will run names the setup jobs that failed, and says what brings it in."""
+    [session] = run("session", "list", "--json").json["sessions"]
+    text = explained(run, "test")
+    assert f"  in session {session['id']}, which is not complete: it is in its setup" in text.splitlines()
+    assert section(text, "What keeps it from running:")[:3] == BROKEN
+    assert section(text, "Why it is to run later in the session:")[0].startswith("the plan org.example::plan includes")
+    assert section(text, "To go on:") == [f"plainbox resume {session['id']}"]
+    helper = explained(run, "helper")
+    assert section(helper, "What keeps it from running:") == BROKEN
+    assert section(helper, "Why it is to run later in the session:") == ["org.example::test needs it"]
+    assert section(explained(run, "iface"), "What keeps it from running:") == BROKEN
+    assert section(explained(run, "per-iface"), "Why no job was made of it:") == [
+        "its resource org.example::iface has not run",
+        *BROKEN,
+    ]
+    document = run("why", "test", "--json").json
+    assert document["session"]["phase"] == "setup"
+    assert document["jobs"][0]["selected"] is True
+    assert document["jobs"][0]["reasons"][0]["kind"] == "phase"
+
+
+def test_a_job_that_a_session_in_its_setup_will_not_run(run: Any, failed_setup: Path) -> None:
+    """It does not wait for the setup: it was not selected."""
+    text = explained(run, "other")
+    assert "What keeps it from running:" not in text
+    assert section(text, "Why it was not to run:") == ["the command line kept only (test|per-.*)"]
+
+
+def test_setup_jobs_are_explained(run: Any, failed_setup: Path) -> None:
+    """One that failed can be tried again; one that was skipped shows what it asks for."""
+    [session] = run("session", "list", "--json").json["sessions"]
+    broken = explained(run, "broken")
+    assert section(broken, "Why it failed:") == ["it printed last: no licence"]
+    assert section(broken, "To try it again:") == [f"plainbox resume {session['id']}"]
+    asks = explained(run, "asks")
+    assert section(asks, "Why it did not run:") == [
+        "it asks for other answers of the manifest: org.example::has_camera",
+        "  manifest entry org.example::has_camera: nobody has answered it, and the job wants yes",
+        "    question: Does this machine have a camera?",
+        "    to answer: plainbox manifest set org.example::has_camera=yes --provider DEMO",
+    ]
+    [cause] = section(asks, "Why it was to run:")
+    assert cause.startswith("the plan org.example::plan names it for the setup (DEMO/units/units.pxu:")
+
+
+def test_setup_jobs_that_were_not_to_run(run: Any, failed_setup: Path) -> None:
+    """Only setup_include brings them in, so no command claims that their name alone would."""
+    nobody = explained(run, "nobody-wants")
+    assert section(nobody, "Why it was not to run:") == [
+        "a setup job runs only for a plan that names it in setup_include, and org.example::plan does not"
+    ]
+    assert "plainbox run" not in nobody
+    elsewhere = explained(run, "elsewhere")
+    assert section(elsewhere, "To run it:") == ["plainbox run org.example::second --provider DEMO"]
+
+
+def test_setup_jobs_without_a_session(run: Any, provider: Any) -> None:
+    """The plan that would run one is proposed; without such a plan there is nothing to propose."""
+    directory = provider(SETUP)
+    text = explained(run, "elsewhere", "--provider", directory)
+    assert text.endswith("To get them:\n  plainbox run org.example::second --provider DEMO\n")
+    text = explained(run, "nobody-wants", "--provider", directory)
+    assert text.endswith("No stored session knows it, so there are no values to show.\n")
+
+
+def test_a_setup_that_passes_in_the_end(run: Any, failed_setup: Path, home: Path) -> None:
+    """When the session has gone on, nothing waits for the setup any more."""
+    (home / "licence").touch()
+    [session] = run("session", "list", "--json").json["sessions"]
+    run("resume", session["id"], "--no-input", "-q")
+    assert explained(run, "test").splitlines()[0] == "org.example::test passed"
+    assert "setup" not in section(explained(run, "helper"), "Why it was to run:")
+
+
+def test_a_resource_that_ran_for_a_template(run: Any, provider: Any) -> None:
+    """Without a plan the template that was named is why its resource has run."""
+    run("run", "per-iface", "--provider", provider(SETUP), "--no-input", "-q")
+    assert section(explained(run, "iface"), "Why it was to run:") == [
+        "a template that was named makes jobs of its records"
+    ]
+
+
 # -- which session
+
+
+def other_namespace(directory: Path) -> Path:
+    """Move a provider to another namespace; return its directory."""
+    [definition] = directory.glob("*.provider")
+    definition.write_text(definition.read_text().replace("org.example:", "org.other:"))
+    return directory
+
+
+def test_the_provider_that_is_named_has_the_job(run: Any, provider: Any, own_session: Path) -> None:
+    """A partial id means a unit of the providers that were named, whatever the newest session has run."""
+    other = other_namespace(
+        provider(
+            RESOURCES + "\nid: link\nplugin: shell\ncommand: true\n\nid: per-eth0\nplugin: shell\ncommand: true\n", "b"
+        )
+    )
+    run("run", "(link|per-.*)", "--provider", other, "--no-input", "-q")
+    assert explained(run, "link").splitlines()[0] == "org.other::link passed"
+    assert explained(run, "link", "--provider", own_session).splitlines()[0] == "org.example::link was skipped"
+    text = explained(run, "per-eth0", "--provider", own_session)
+    assert text.splitlines()[0] == "org.example::per-eth0 passed"
+    unknown = run("why", "person", "--provider", other)
+    assert unknown.out.startswith("org.example::person was skipped")
+
+
+def test_a_named_provider_that_no_session_has_used(run: Any, provider: Any, own_session: Path) -> None:
+    """Its job is explained by its definition, although sessions know another one of that partial id."""
+    other = other_namespace(provider("id: link\nplugin: shell\ncommand: true\n", "b"))
+    text = explained(run, "link", "--provider", other)
+    assert text.startswith("org.other::link\n")
+    assert "No stored session knows it" in text
+    [session] = run("session", "list", "--json").json["sessions"]
+    assert run("why", "link", "--provider", other, "--session", session["id"]).out.startswith(
+        "org.other::link has not run"
+    )
 
 
 def test_the_newest_session_that_has_the_job(run: Any, own_session: Path) -> None:

@@ -264,11 +264,40 @@ def test_a_cycle_through_a_group_drops_those_that_tie_it() -> None:
     result = plan(jobs)
     assert order(result) == "g3"
     assert problems(result) == [
-        "g1: dependency cycle detected: g1 -> x -> g1",
-        "x: dependency cycle detected: x -> g1 -> x",
-        "g2: dependency cycle detected: g2 -> x -> g2",
+        "g1: dependency cycle detected: g1 (group 'g') -> g2 -> x -> g1",
+        "x: dependency cycle detected: x -> g1 (group 'g') -> g2 -> x",
+        "g2: dependency cycle detected: g2 -> x -> g1 (group 'g') -> g2",
         "g4: missing dependency: 'g2' (depends)",
     ]
+
+
+def test_a_cycle_through_a_group_is_shown_by_its_real_steps() -> None:
+    """No step is told that no job has: members have their own names, and the group stands where it is the reason."""
+    result = plan([job("l1", group="g", after="l2"), job("l2"), job("l3", group="g", before="l2")])
+    assert problems(result) == [
+        "l2: dependency cycle detected: l2 -> l3 (group 'g') -> l1 -> l2",
+        "l1: dependency cycle detected: l1 -> l2 -> l3 (group 'g') -> l1",
+        "l3: dependency cycle detected: l3 (group 'g') -> l1 -> l2 -> l3",
+    ]
+    cycle = result.dropped["l2"]
+    assert isinstance(cycle, DependencyCycleError)
+    assert (cycle.job_ids, cycle.affecting_job_id) == (("l2", "l3", "l1", "l2"), "l3")
+
+
+def test_groups_that_want_to_be_before_each_other() -> None:
+    """A way around can go through several groups, and each one is named."""
+    jobs = [
+        job("a1", group="a", after="b1"),
+        job("a2", group="a"),
+        job("b1", group="b"),
+        job("b2", group="b", depends="a2"),
+    ]
+    assert {problem.affected_job_id: problem.message.partition(": ")[2] for problem in plan(jobs).problems} == {
+        "a1": "a1 -> b1 (group 'b') -> b2 -> a2 (group 'a') -> a1",
+        "a2": "a2 (group 'a') -> a1 -> b1 (group 'b') -> b2 -> a2",
+        "b1": "b1 (group 'b') -> b2 -> a2 (group 'a') -> a1 -> b1",
+        "b2": "b2 -> a2 (group 'a') -> a1 -> b1 (group 'b') -> b2",
+    }
 
 
 def test_excluded_jobs_are_neither_run_nor_a_problem() -> None:
@@ -306,6 +335,20 @@ def test_a_long_chain_is_no_special_case(step: int, field: str) -> None:
     ascending = (step == -1) == (field == "depends")
     assert numbers == sorted(range(count), reverse=not ascending)
     assert not result.problems
+
+
+def test_a_group_that_is_tied_many_times_is_reported_in_bounded_space() -> None:
+    """Of many jobs that tie a group one is shown the way around; the others name a job that they run after."""
+    count = 3_000
+    jobs = [job("g", group="g"), job("h", group="g", after=" ".join(f"j{index}" for index in range(count)))]
+    jobs += [job(f"j{index}", after="g") for index in range(count)]
+    result = plan(jobs)
+    assert not result.run_list
+    assert len(result.dropped) == count + 2
+    [cycle] = [problem for problem in result.problems if isinstance(problem, DependencyCycleError)]
+    assert len(cycle.job_ids) == 4
+    assert str(result.dropped["j9"]) == "missing dependency: 'g' (after)"
+    assert str(result.dropped["g"]) == "missing dependency: 'h' (group)"
 
 
 @pytest.mark.parametrize("field", ["depends", "before"])
@@ -388,6 +431,13 @@ def after_all(relation: Relation, start: Iterable[str]) -> set[str]:
     return found
 
 
+def is_step(known: Mapping[str, JobDefinition], later: str, earlier: str) -> bool:
+    """Tell whether a job runs before another one, or in one piece with it, because one of them says so."""
+    one, other = known[later], known[earlier]
+    said = earlier in (*needs_of(one), *one.salvages) or later in other.before
+    return said or (one.group is not None and one.group == other.group)
+
+
 def naive_plan(
     known: Mapping[str, JobDefinition],
     wanted: Iterable[JobDefinition],
@@ -459,6 +509,11 @@ def test_the_plan_agrees_with_the_model(
     assert set(result.dropped) == expected_bad
     assert sorted(problem.affected_job_id for problem in result.problems) == sorted(result.dropped)
     assert all(result.dropped[problem.affected_job_id] is problem for problem in result.problems)
+
+    for problem in result.problems:
+        if isinstance(problem, DependencyCycleError):
+            assert problem.job_ids[0] == problem.job_ids[-1] == problem.affected_job_id
+            assert all(is_step(known, *step) for step in itertools.pairwise(problem.job_ids))
 
     place = {name: index for index, name in enumerate(run_ids)}
     for item in result.run_list:
