@@ -120,19 +120,21 @@ def setup(**keywords: str | bool | None) -> NoReturn:
 def _run(
     keywords: dict[str, str | bool | None], path: Path, origin: Origin, streams: Streams, words: Sequence[str]
 ) -> int:
-    tree = _tree(keywords, path, origin)
+    tree = _tree(keywords, path, origin, streams)
     arguments = _parser(tree, streams, words).parse_args(words)
     _listen_to_log(streams, arguments)
     command: ManageCommand = arguments.command
     return command.invoked(arguments) or 0
 
 
-def _tree(keywords: dict[str, str | bool | None], path: Path, origin: Origin) -> SourceTree:
+def _tree(keywords: dict[str, str | bool | None], path: Path, origin: Origin, streams: Streams) -> SourceTree:
+    known = (*_TEXTS, *_SWITCHES)
     for name, value in keywords.items():
-        if name not in (*_TEXTS, *_SWITCHES):
-            known = (*_TEXTS, *_SWITCHES)
+        if name not in known:
+            # Checkbox takes any keyword; extensions may be what it is for.
             hint = closest(name, known) or f"known are {', '.join(known)}"
-            raise UsageError(f"setup() has no keyword {name!r}", origin=origin, hint=hint)
+            streams.warn(f"{origin}: setup() has no keyword {name!r}", hint)
+            continue
         wanted = str if name in _TEXTS else bool
         if value is not None and not isinstance(value, wanted):
             raise UsageError(f"setup(): {name} is no {'text' if wanted is str else 'True or False'}", origin=origin)

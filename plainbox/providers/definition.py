@@ -6,29 +6,41 @@ The latter is read, never run: pointing Plainbox at a source tree executes nothi
 
 from __future__ import annotations
 
-import ast
 import configparser
 import os
 import re
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import attrs
 
-from plainbox import __version__
 from plainbox.errors import ProviderError
 from plainbox.units.origin import Origin
 
-__all__ = ["IQN", "ProviderDefinition", "definition_of", "from_file", "from_source_tree"]
+if TYPE_CHECKING:
+    from plainbox.providers.manage_py import ManagePy
+
+__all__ = [
+    "IQN",
+    "ProviderDefinition",
+    "definition_of",
+    "from_file",
+    "from_manage_py",
+    "from_source_tree",
+    "read_manage_py",
+]
 
 _SECTION = "PlainBox Provider"
 #: The form of a provider's name.
 IQN = re.compile(r"([0-9]{4}\.)?[a-z][a-z0-9-]*(\.[a-z][a-z0-9-]*)+:[a-z][a-z0-9-]*")
-_SIMPLEIQN = re.compile(r"[a-z0-9.-]+")
+_SIMPLEIQN = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*")
+_NAMESPACE = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _VERSION = re.compile(r"[0-9][A-Za-z0-9.!+-]*(~[A-Za-z0-9.+-]*)?")
 _DOMAIN = re.compile(r"[a-z0-9_-]+")
 _DIRECTORIES = ("units", "jobs", "data", "bin", "locale")
+#: The keywords of setup() that are part of the definition.
+_SETUP = ("name", "namespace", "version", "description", "gettext_domain")
 
 
 @attrs.frozen
@@ -84,28 +96,29 @@ def from_file(path: Path) -> ProviderDefinition:
 
 def from_source_tree(directory: Path) -> ProviderDefinition:
     """Return the definition that the ``manage.py`` of a source tree gives to ``setup()``."""
+    return from_manage_py(read_manage_py(directory), directory)
+
+
+def read_manage_py(directory: Path) -> ManagePy:
+    """Return what the ``manage.py`` of a source tree says; :class:`ProviderError` when that cannot be known."""
+    from plainbox.providers import manage_py  # only source trees need the parser of Python
+
     path = directory / "manage.py"
-    origin = Origin(str(path))
-    text = _read(path, origin)
-    try:
-        with warnings.catch_warnings():
-            # What Python thinks of the style of somebody's manage.py is their business.
-            warnings.simplefilter("ignore")
-            tree = ast.parse(text)
-    except (SyntaxError, ValueError) as error:
-        raise ProviderError(f"not a Python file: {error}", origin=origin) from None
-    except (MemoryError, RecursionError):
-        raise ProviderError("not a Python file: nested too deeply", origin=origin) from None
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, (ast.Name, ast.Attribute)):
-            name = node.func.id if isinstance(node.func, ast.Name) else node.func.attr
-            if name == "setup":
-                constants = _constants(tree)
-                given = {
-                    item.arg: word for item in node.keywords if item.arg and (word := _text(item.value, constants))
-                }
-                return definition_of(given, directory.resolve(), {}, Origin(str(path), node.lineno))
-    raise ProviderError("no call of setup() in it", origin=origin)
+    return manage_py.parse(_read(path, Origin(str(path))), path)
+
+
+def from_manage_py(said: ManagePy, directory: Path) -> ProviderDefinition:
+    """Return the definition that ``setup()`` is given; a part of it that is calculated is a :class:`ProviderError`."""
+    for keyword in ("**", *_SETUP):
+        if keyword in said.calculated:
+            what = "** in the call" if keyword == "**" else keyword
+            raise ProviderError(
+                f"{what} of setup() is calculated; manage.py is read, not run",
+                origin=said.calculated[keyword],
+                hint="write it out, or let ./manage.py develop write a definition that says it",
+            )
+    given = {keyword: text for keyword in _SETUP if (text := said.text(keyword))}
+    return definition_of(given, directory.resolve(), {}, said.origin)
 
 
 def _read(path: Path, origin: Origin) -> str:
@@ -130,27 +143,6 @@ def _line_of(error: configparser.Error) -> int | None:
     return None
 
 
-def _constants(tree: ast.Module) -> Mapping[str, str]:
-    """Return the texts that a module gives names to, and those that Plainbox gives to anybody."""
-    named = {
-        target.id: node.value.value
-        for node in tree.body
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
-    return {"plainbox.__version__": __version__, **named}
-
-
-def _text(node: ast.expr, constants: Mapping[str, str]) -> str | None:
-    """Return the text of a literal or of a name for one, also inside a marker for translation such as ``N_("...")``."""
-    if isinstance(node, ast.Call) and len(node.args) == 1:
-        node = node.args[0]
-    if isinstance(node, ast.Constant):
-        return node.value if isinstance(node.value, str) else None
-    return constants.get(ast.unparse(node)) if isinstance(node, (ast.Name, ast.Attribute)) else None
-
-
 def definition_of(
     section: Mapping[str, str], base: Path, given: Mapping[str, Path], origin: Origin, *, implied: bool = True
 ) -> ProviderDefinition:
@@ -166,8 +158,8 @@ def definition_of(
             origin=origin,
             hint="write it like org.example:name, or give a namespace",
         )
-    if "::" in namespace or namespace.split() != [namespace]:
-        raise ProviderError(f"{namespace!r} is not a namespace", origin=origin)
+    if not _NAMESPACE.fullmatch(namespace):
+        raise ProviderError(f"{namespace!r} is not a namespace", origin=origin, hint="write it like org.example")
     domain = section.get("gettext_domain")
     if domain and not _DOMAIN.fullmatch(domain):
         raise ProviderError(f"{domain!r} is not a gettext domain", origin=origin, hint="write it like my-provider")

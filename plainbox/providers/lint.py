@@ -15,10 +15,12 @@ import attrs
 from plainbox.errors import PlainboxError, UnitSyntaxError
 from plainbox.providers.catalogue import Catalogue
 from plainbox.providers.files import classify
+from plainbox.providers.notes import Notes
 from plainbox.providers.provider import Provider
-from plainbox.providers.silence import Configuration, Notes
-from plainbox.units import ExporterUnit, JobDefinition, TestPlanUnit
+from plainbox.providers.silence import Configuration
+from plainbox.units import ExporterUnit, JobDefinition, TestPlanUnit, Unit
 from plainbox.units.checks import commands, cycles, files, plans, references, unique, values
+from plainbox.units.checks.checkbox import judged
 from plainbox.units.checks.index import UnitIndex
 from plainbox.units.issues import Code, Issue, Severity
 
@@ -40,9 +42,29 @@ class LintReport:
     def count(self, severity: Severity) -> int:
         return sum(issue.severity is severity for issue in self.issues)
 
-    def failed(self, strict: bool) -> bool:
-        """Tell whether there are errors or, when ``strict``, warnings. Advice never fails."""
-        return bool(self.count(Severity.ERROR) or (strict and self.count(Severity.WARNING)))
+    def failed(self, strict: bool, as_checkbox: bool = False) -> bool:
+        """Tell whether there are errors or, when ``strict``, warnings. Advice never fails.
+
+        ``as_checkbox`` leaves out what Checkbox does not look for.
+        """
+        failing = (Severity.ERROR, Severity.WARNING) if strict else (Severity.ERROR,)
+        return any(issue.severity in failing and not (as_checkbox and issue.beyond_checkbox) for issue in self.issues)
+
+    def summary(self) -> str:
+        """Return the sums in words: ``2 errors, 1 warning (3 silenced)``."""
+        words = []
+        for severity in Severity:
+            count = self.count(severity)
+            if count:
+                words.append(f"{count} {severity}{'s' if count != 1 and severity is not Severity.ADVICE else ''}")
+        silenced = f" ({self.silenced} silenced)" if self.silenced else ""
+        return (", ".join(words) or "nothing is wrong") + silenced
+
+    def as_dict(self, base: Path) -> dict[str, object]:
+        """Return the content of a ``plainbox.lint/1`` document, paths relative to ``base`` when they are inside."""
+        counts: dict[str, int] = {severity: self.count(severity) for severity in Severity}
+        counts["silenced"] = self.silenced
+        return {"issues": [_described(issue, base) for issue in self.issues], "counts": counts}
 
     def without(self, unwanted: Callable[[Issue], bool]) -> LintReport:
         """Return the report with further findings silenced."""
@@ -61,9 +83,10 @@ def lint(providers: Sequence[Provider], catalogue: Catalogue) -> LintReport:
     silenced: list[Issue] = []
     for provider in providers:
         configuration = Configuration.load(provider.base_dir)
-        notes = Notes(provider.unit_list)
+        notes = Notes(_unit_files(provider))
+        problems = map(judged, (*configuration.problems, *notes.problems()))
         # The same thing may be found in a unit and in what the unit stands for.
-        for issue in dict.fromkeys((*configuration.problems, *notes.problems(), *_findings(provider, index))):
+        for issue in dict.fromkeys((*problems, *_findings(provider, index))):
             (silenced if notes.silence(issue) or configuration.silence(issue) else told).append(issue)
     return LintReport(tuple(sorted(told, key=_place)), tuple(sorted(silenced, key=_place)))
 
@@ -72,27 +95,59 @@ def format_issue(issue: Issue, base: Path | None = None) -> str:
     """Return a finding in one line, its path relative to ``base`` when it is inside."""
     if issue.origin is None:
         return str(issue)
-    return str(attrs.evolve(issue, origin=attrs.evolve(issue.origin, source=shown_path(issue.origin.source, base))))
+    return str(attrs.evolve(issue, origin=attrs.evolve(issue.origin, source=_shown_path(issue.origin.source, base))))
 
 
-def shown_path(source: str, base: Path | None) -> str:
+def _described(issue: Issue, base: Path) -> dict[str, object]:
+    origin = issue.origin
+    return {
+        "code": issue.code,
+        "severity": issue.severity,
+        "path": _shown_path(origin.source, base) if origin is not None else None,
+        "line": origin.line_start if origin is not None else None,
+        "unit": issue.unit_id,
+        "field": issue.field,
+        "message": issue.message,
+        "hint": issue.hint,
+    }
+
+
+def _shown_path(source: str, base: Path | None) -> str:
     """Return a path relative to ``base`` when it is inside."""
     path = Path(source)
     return str(path.relative_to(base)) if base is not None and path.is_relative_to(base) else source
 
 
+def _unit_files(provider: Provider) -> Iterator[str]:
+    """Yield the files that units or broken records come from."""
+    origins = [unit.origin for unit in provider.unit_list]
+    for origin in (*origins, *(problem.origin for problem in provider.problem_list)):
+        if origin is not None and origin.line_start is not None:
+            yield origin.source
+
+
 def _findings(provider: Provider, index: UnitIndex) -> Iterator[Issue]:
+    """Yield all that is found, as Checkbox would judge it."""
+    for unit in provider.unit_list:
+        for issue in _of_unit(unit, index):
+            yield judged(issue, unit)
+    yield from map(judged, _of_all(provider, index))
+
+
+def _of_unit(unit: Unit, index: UnitIndex) -> Iterator[Issue]:
+    yield from unit.issues
+    yield from values.check(unit)
+    yield from references.check(unit, index)
+    if isinstance(unit, TestPlanUnit):
+        yield from plans.check(unit, index)
+    elif isinstance(unit, ExporterUnit):
+        yield from files.check_exporter(unit)
+
+
+def _of_all(provider: Provider, index: UnitIndex) -> Iterator[Issue]:
     units = provider.unit_list
     for problem in provider.problem_list:
         yield _of_problem(problem)
-    for unit in units:
-        yield from unit.issues
-        yield from values.check(unit)
-        yield from references.check(unit, index)
-        if isinstance(unit, TestPlanUnit):
-            yield from plans.check(unit, index)
-        elif isinstance(unit, ExporterUnit):
-            yield from files.check_exporter(unit)
     yield from commands.check(units)
     yield from unique.check(units, index)
     yield from cycles.check((unit for unit in units if isinstance(unit, JobDefinition)), index)

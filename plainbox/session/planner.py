@@ -39,6 +39,7 @@ from plainbox.session.groups import Groups
 
 if TYPE_CHECKING:
     from plainbox.units.job import JobDefinition
+from plainbox.units.setup_job import SetupJobDefinition
 
 __all__ = ["Plan", "Planner", "needs_of"]
 
@@ -114,6 +115,8 @@ class _Planning:
         wish_list = {**forced, **dict.fromkeys(job.id for job in wanted)}
         self._wanted = [job_id for job_id in wish_list if job_id not in self._excluded]
         self._needs: dict[str, tuple[str, ...]] = {}
+        # Setup jobs have had their phase: nothing pulls one in, and whoever needs one that did not pass cannot start.
+        self._setup = frozenset(job_id for job_id, job in self._known.items() if isinstance(job, SetupJobDefinition))
         self._missing: dict[str, str] = {}
         self._dropped: dict[str, DependencyError] = {}
 
@@ -178,7 +181,10 @@ class _Planning:
     def _needs_of(self, job_id: str) -> tuple[str, ...]:
         needs = self._needs.get(job_id)
         if needs is None:
-            needs = self._needs[job_id] = needs_of(self._known[job_id])
+            needs = needs_of(self._known[job_id])
+            if not self._setup.isdisjoint(needs):
+                needs = tuple(need for need in needs if need not in self._setup)
+            self._needs[job_id] = needs
         return needs
 
     def _drop(self, order: Sequence[str], faults: Mapping[str, DependencyError]) -> None:

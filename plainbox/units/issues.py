@@ -63,6 +63,8 @@ class Code(enum.StrEnum):
 
 @attrs.frozen
 class Issue:
+    """``beyond_checkbox`` findings are those that Checkbox does not look for: they fail no validation that it passes."""
+
     code: Code
     severity: Severity
     message: str
@@ -70,6 +72,7 @@ class Issue:
     field: str | None = None
     origin: Origin | None = None
     hint: str | None = None
+    beyond_checkbox: bool = attrs.field(default=False, eq=False)
 
     def __str__(self) -> str:
         place = f"{self.origin}: " if self.origin is not None else ""

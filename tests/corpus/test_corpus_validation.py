@@ -45,6 +45,8 @@ class Both:
 
     ours: Counter[Finding]
     theirs: Counter[Finding]
+    #: Whether Plainbox calls the provider valid where Checkbox is asked.
+    valid: bool
     templates: frozenset[str]
     #: plan -> all plans that are part of it
     parts: Mapping[str, Sequence[str]]
@@ -67,6 +69,9 @@ MORE: Mapping[str, Rule] = {
     ),
     "Checkbox does not look up manifest entries": lambda finding, both: (
         (finding.field, finding.kind, finding.severity) == ("requires", "bad_reference", "warning")
+    ),
+    "Checkbox takes the id of a job for its summary and misses nothing": lambda finding, both: (
+        (finding.field, finding.kind, finding.severity) == ("summary", "missing", "advice")
     ),
     "Checkbox does not look for entries that mean nothing": lambda finding, both: finding.kind == "dead entry",
 }
@@ -98,6 +103,7 @@ def validate(corpus: Corpus) -> dict[str, Both]:
 
 
 def _both(corpus: Corpus, provider: Provider, facts: dict) -> Both:
+    report = lint([provider], corpus.catalogue)
     ours: Counter[Finding] = Counter(
         Finding(
             issue.unit_id or "",
@@ -105,14 +111,14 @@ def _both(corpus: Corpus, provider: Provider, facts: dict) -> Both:
             KINDS.get(issue.code, issue.code.name.lower().replace("_", " ")),
             issue.severity,
         )
-        for issue in lint([provider], corpus.catalogue).issues
+        for issue in report.issues
     )
     theirs: Counter[Finding] = Counter()
     for *words, count in facts["issues"]:
         theirs[Finding(*words)] += count
     templates = frozenset(unit.id for unit in provider.unit_list if isinstance(unit, TemplateUnit))
     parts = {plan: facts.get("nested_closure", ()) for plan, facts in corpus.expected["plans"].items()}
-    return Both(ours, theirs, templates, parts)
+    return Both(ours, theirs, not report.failed(strict=True, as_checkbox=True), templates, parts)
 
 
 def test_nothing_that_checkbox_finds_is_missed(validated: dict[str, Both]) -> None:
@@ -137,7 +143,13 @@ def test_nothing_is_found_without_a_reason(validated: dict[str, Both]) -> None:
     assert more == {}
 
 
-def test_valid_is_valid(corpus: Corpus, validated: dict[str, Both]) -> None:
+def test_verdict(corpus: Corpus, validated: dict[str, Both]) -> None:
+    """The strict validation of a provider ends as that of Checkbox, whatever Checkbox does not look for is found in it."""
+    verdicts = {name: both.valid for name, both in validated.items()}
+    assert verdicts == {name: facts["valid"] for name, facts in corpus.expected["validation"].items()}
+
+
+def test_errors_are_those_of_checkbox(corpus: Corpus, validated: dict[str, Both]) -> None:
     """A provider that Checkbox takes for valid has errors only where Checkbox does not look."""
     for name, both in validated.items():
         errors = [finding for finding in both.ours if finding.severity == Severity.ERROR]

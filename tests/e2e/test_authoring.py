@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import gettext
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -13,6 +15,10 @@ from pathlib import Path
 
 import pytest
 from e2e_support import Plainbox
+
+from plainbox import __version__
+from plainbox.providers import Provider
+from plainbox.providers.definition import from_source_tree
 
 EXISTING = """\
 #!/usr/bin/env python3
@@ -141,26 +147,209 @@ setup(
 )
 """
 
+#: A tree as the older ones of a series look: units in folders and in jobs, programs of all sorts, translations, sources.
+ROUTER = {
+    "manage.py": """\
+#!/usr/bin/env python3
+import os
+import shutil
+import plainbox
+
+from plainbox.provider_manager import InstallCommand
+from plainbox.provider_manager import SourceDistributionCommand
+from plainbox.provider_manager import manage_py_extension
+from plainbox.provider_manager import setup, N_
+
+
+@manage_py_extension
+class SourceDistributionCommandExt(SourceDistributionCommand):
+    __doc__ = SourceDistributionCommand.__doc__
+    _INCLUDED_ITEMS = SourceDistributionCommand._INCLUDED_ITEMS + ['COPYING', 'requirements']
+    _GENERATED_ITEMS = ['CHANGES']
+
+    def invoked(self, ns):
+        for item in self._GENERATED_ITEMS:
+            with open(os.path.join(self.definition.location, 'data', item), 'wt') as stream:
+                print(self.definition.version, file=stream)
+        super().invoked(ns)
+        for item in self._GENERATED_ITEMS:
+            os.remove(os.path.join(self.definition.location, 'data', item))
+
+
+@manage_py_extension
+class InstallCommandExt(InstallCommand):
+    __doc__ = InstallCommand.__doc__
+    name = 'install'
+
+    def invoked(self, ns):
+        super().invoked(ns)
+        dest_map = self._get_dest_map(ns.layout, ns.prefix)
+        shutil.copy(os.path.join(self.definition.location, 'requirements', 'packages.txt'), ns.root + dest_map['data'])
+
+
+setup(
+    name='checkbox-provider-router',
+    namespace='com.example.certification',
+    version=plainbox.__version__,
+    description=N_("Checks of routers"),
+    gettext_domain='checkbox-provider-router',
+    strict=False, deprecated=False,
+)
+""",
+    "units/router/resource.pxu": """\
+id: router
+plugin: resource
+_summary: Routers that are there
+command: router_resource.py
+estimated_duration: 1
+flags: preserve-locale
+""",
+    "units/router/jobs.pxu": """\
+unit: template
+template-resource: router
+template-unit: job
+id: router/ping-{name}
+plugin: shell
+category_id: com.example.certification::router
+_summary: The router {name} answers
+_description:
+ Steps:
+     1. Call {name}
+     2. Wait for the answer
+ .
+ The answer is all that counts.
+command: router_ping.sh {name}
+estimated_duration: 2.0
+flags: also-after-suspend preserve-locale
+""",
+    "units/packaging.pxu": "unit: packaging meta-data\nos-id: debian\nDepends: iputils-ping\n",
+    "units/router/category.pxu": "unit: category\nid: router\n_name: Routers\n",
+    "units/router/test-plan.pxu": """\
+id: router-full
+unit: test plan
+_name: All router checks
+_description: Everything about routers
+bootstrap_include:
+ router
+include:
+ router/ping-.*   certification-status=blocker
+ router/count
+ router/memory
+""",
+    "jobs/router.txt": """\
+plugin: shell
+id: router/count
+_summary: Count the routers
+command:
+ router-count
+ cat "$PLAINBOX_PROVIDER_DATA"/names "$PLAINBOX_PROVIDER_DATA"/packages.txt
+estimated_duration: 1.0
+""",
+    "jobs/more/router.txt.in": """\
+plugin: shell
+id: router/memory
+_summary: Look at the memory
+command: grep MemTotal /proc/meminfo
+estimated_duration: 1.0
+""",
+    "bin/router_resource.py": """\
+#!/usr/bin/env python3
+import os
+
+with open(os.path.join(os.environ["PLAINBOX_PROVIDER_DATA"], "names")) as stream:
+    for line in stream:
+        print("name: " + line)
+""",
+    "bin/router_ping.sh": '#!/bin/sh\necho "$1 answers"\n',
+    "data/names": "north\nsouth\n",
+    "data/deep/er/picture": "a picture\n",
+    "po/POTFILES.in": """\
+[encoding: UTF-8]
+[type: gettext/rfc822deb] jobs/more/router.txt.in
+[type: gettext/rfc822deb] jobs/router.txt
+[type: gettext/rfc822deb] units/router/category.pxu
+[type: gettext/rfc822deb] units/router/jobs.pxu
+[type: gettext/rfc822deb] units/router/test-plan.pxu
+bin/router_resource.py
+manage.py
+src/router-count.c
+""",
+    "po/de.po": """\
+# German translations
+msgid ""
+msgstr ""
+"Project-Id-Version: router\\n"
+"Language: de\\n"
+"MIME-Version: 1.0\\n"
+"Content-Type: text/plain; charset=UTF-8\\n"
+"Content-Transfer-Encoding: 8bit\\n"
+
+#. summary
+#: ../jobs/router.txt.in:3
+msgid "Count the routers"
+msgstr "Zähle die Router"
+
+#: ../units/router/jobs.pxu:6
+#, python-brace-format
+msgid "The router {name} answers"
+msgstr "Der Router {name} antwortet"
+""",
+    "src/Makefile": """\
+.PHONY: all
+all: router-count
+
+router-count: router-count.o
+
+CFLAGS += -Wall
+""",
+    "src/router-count.c": '#include <stdio.h>\n\nint main(void) { puts("two"); return 0; }\n',
+    "src/EXECUTABLES": "router-count\n",
+    "src/AUTHORS": "They\n",
+    "tests/__init__.py": "",
+    "tests/test_router_resource.py": """\
+import unittest
+from unittest.mock import mock_open, patch
+
+
+class ResourceTests(unittest.TestCase):
+    @patch.dict("os.environ", {"PLAINBOX_PROVIDER_DATA": "x"})
+    @patch("builtins.print")
+    def test_names(self, printed):
+        with patch("builtins.open", mock_open(read_data="one\\n")):
+            import router_resource
+        self.assertTrue(router_resource)
+        printed.assert_called_once_with("name: one\\n")
+""",
+    "requirements/packages.txt": "iputils-ping\n",
+    "README.rst": "Routers\n",
+    "COPYING": "As you like\n",
+    "debian/control": "Source: router\n\nPackage: router-checks\nX-Plainbox-Provider: yes\n",
+    "os-release": "ID=debian\n",
+    ".gitignore": "build\n",
+}
+
 
 class Tree:
     """A source tree whose manage.py is run."""
 
     def __init__(self, directory: Path, plainbox: Plainbox) -> None:
         self.directory = directory
-        self._plainbox = plainbox
+        # The first python3 is the one that knows plainbox.
+        path = f"{Path(sys.executable).parent}:{plainbox.environment['PATH']}"
+        self._environment = {**plainbox.environment, "PATH": path}
 
     def write(self, **files: str) -> None:
         for name, text in files.items():
             path = self.directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-            path.chmod(0o755 if path.parent.name == "bin" else 0o644)
+            path.chmod(0o755 if path.parent.name == "bin" or name == "manage.py" else 0o644)
 
     def manage(self, *words: str | Path, code: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            [sys.executable, "manage.py", *map(str, words)],
+            ["./manage.py", *map(str, words)],
             cwd=self.directory,
-            env={**self._plainbox.environment, **variables},
+            env={**self._environment, **variables},
             capture_output=True,
             text=True,
             check=False,
@@ -213,15 +402,40 @@ def test_from_nothing_to_an_installed_provider(plainbox: Plainbox) -> None:
     manage = directory / "manage.py"
     manage.write_text(f"open('{plainbox.home}/ran', 'w')\n{manage.read_text()}")
     for words in (["validate", "--strict"], ["test", "-u"], ["info"], ["i18n"], ["build"], ["sdist"], ["clean"]):
-        plainbox.run("provider", *words, "--directory", directory)
+        plainbox.run("provider", *words, "--provider", directory)
     assert (directory / "dist" / "org.example.demo-1.0.tar.gz").is_file()
-    plainbox.run("provider", "develop", "--directory", "demo")
+    plainbox.run("provider", "develop", "--provider", "demo", "--directory", plainbox.home / "there")
+    assert (plainbox.home / "there" / "org.example.demo.provider").is_file()
+    plainbox.run("provider", "develop", "--provider", "demo")
     plainbox.run("run", "--no-input", "org.example::demo")
-    plainbox.run("provider", "develop", "--uninstall", "--directory", "demo")
+    plainbox.run("provider", "develop", "--uninstall", "--provider", "demo")
     plainbox.run("expand", "org.example::demo", code=2)
-    plainbox.run("provider", "install", "--directory", "demo", "--prefix", plainbox.home / "prefix")
+    plainbox.run("provider", "install", "--provider", "demo", "--prefix", plainbox.home / "prefix")
     plainbox.run("run", "--no-input", "demo", XDG_DATA_DIRS=str(plainbox.home / "prefix" / "share"))
     assert not (plainbox.home / "ran").exists()
+
+
+def test_translations_outlive_a_new_syntax(plainbox: Plainbox) -> None:
+    """After translate and i18n the texts of several lines are in German as before, without anybody's help."""
+    plainbox.run("provider", "new", "demo", "--pxu")
+    directory = plainbox.home / "demo"
+    (directory / "po" / "de.po").touch()
+    plainbox.run("provider", "i18n", "--provider", "demo")
+    german = (directory / "po" / "de.po").read_text()
+    steps = '"1. Look at the screen.\\n"\n"2. Open a picture, if you see black and white only."\nmsgstr ""\n'
+    assert steps in german
+    translated = steps + '"1. Schau hin.\\n"\n"2. Öffne ein Bild."\n'
+    (directory / "po" / "de.po").write_text(german.replace(steps, translated))
+    plainbox.run("translate", "--remove", directory / "units")
+    said = plainbox.run("provider", "i18n", "--provider", "demo", code=2).stderr
+    assert "write units/jobs.yaml, which has taken its place" in said
+    potfiles = directory / "po" / "POTFILES.in"
+    potfiles.write_text(potfiles.read_text().replace(".pxu", ".yaml"))
+    plainbox.run("provider", "i18n", "--provider", "demo")
+    assert "fuzzy" not in (directory / "po" / "de.po").read_text()
+    compiled = gettext.translation("local_demo_demo", directory / "build" / "mo", ["de"])
+    [job] = [unit for unit in Provider(from_source_tree(directory)).job_list if unit.partial_id == "screen-colours"]
+    assert compiled.gettext(job.steps) == "1. Schau hin.\n2. Öffne ein Bild."
 
 
 def test_bad_use_of_new(plainbox: Plainbox) -> None:
@@ -237,7 +451,7 @@ def test_no_provider_here(plainbox: Plainbox) -> None:
     """A command without a provider to work on says where it looked and how to name one; its help needs none."""
     done = plainbox.run("provider", "validate", code=2)
     assert f"{plainbox.home}: no provider in it" in done.stderr
-    assert "--directory" in done.stderr
+    assert "--provider DIR" in done.stderr
     assert "--loose" in plainbox.run("provider", "validate", "--help").stdout
 
 
@@ -278,6 +492,68 @@ def test_the_commands_of_an_existing_provider(tree, plainbox: Plainbox) -> None:
     camera.manage("develop", "--force")
     camera.manage("develop", "--uninstall")
     assert "plainbox-provider-camera" not in plainbox.run("list", "providers").stdout
+
+
+def test_a_tree_of_a_series(tmp_path: Path, plainbox: Plainbox) -> None:
+    """Each command of its manage.py does its work, with its own extensions, and what is installed loads and runs."""
+    router = Tree(tmp_path / "router", plainbox)
+    router.write(**ROUTER)
+    full = "com.example.certification::"
+    router.manage("validate")
+    said = router.manage("info").stdout
+    assert all(f"{full}{name}" in said for name in ("router", "router/count", "router/memory", "router-full"))
+    router.manage("i18n")
+    assert '"Zähle die Router"' in (router.directory / "po" / "de.po").read_text()
+    assert "Steps:" in (router.directory / "po" / "checkbox-provider-router.pot").read_text()
+    router.manage("build")
+    router.manage("test", "-u")
+    [tarball] = router.manage("sdist").stdout.split()
+    with tarfile.open(tarball) as archive:
+        top = f"checkbox-provider-router-{__version__}"
+        packed = set(archive.getnames())
+    wanted = ("COPYING", "data/CHANGES", "jobs/more/router.txt.in", "requirements/packages.txt", "src/EXECUTABLES")
+    assert {f"{top}/{name}" for name in wanted} < packed
+    assert not any("debian" in name or "build" in name for name in packed)
+    router.manage("packaging", "--os-release", "os-release")
+    assert "plainbox:Depends=iputils-ping\n" in (router.directory / "debian/router-checks.substvars").read_text()
+    prefix = plainbox.home / "prefix"
+    router.manage("install", f"--prefix={prefix}", "--layout=unix")
+    router.manage("develop", "--directory", plainbox.home / "there")
+    assert (plainbox.home / "there" / "checkbox-provider-router.provider").is_file()
+    router.manage("clean")
+    shutil.rmtree(router.directory)
+    plainbox.run(
+        *("run", "--no-input", "--provider", prefix / "share" / "plainbox-providers-1", "-o", "text:report.txt"),
+        f"{full}router-full",
+        LANGUAGE="de",
+    )
+    outcomes = {job_id: job["outcome"] for job_id, job in plainbox.jobs().items() if job_id.startswith(full)}
+    assert outcomes == {
+        f"{full}{name}": "pass"
+        for name in ("router", "router/ping-north", "router/ping-south", "router/count", "router/memory")
+    }
+    report = (plainbox.home / "report.txt").read_text()
+    assert "Der Router north antwortet" in report
+    assert "Zähle die Router" in report
+
+
+def test_a_keyword_of_its_own(tree) -> None:
+    """A keyword that setup() does not know is told, and stops nothing."""
+    camera = tree(EXISTING.replace("strict=False", "maintainer='They', strict=False"))
+    assert "manage.py:5: setup() has no keyword 'maintainer'" in camera.manage("info").stderr
+
+
+def test_what_is_calculated_is_left_out_from_outside(tree, plainbox: Plainbox) -> None:
+    """plainbox provider says what it cannot know, to whom it matters; the manage.py itself knows it."""
+    camera = tree(EXISTING.replace("strict=False", "strict=not 1, build_cmd='touch '.strip() + ' made'"))
+    place = f"{camera.directory}/manage.py:5"
+    done = plainbox.run("provider", "build", "--provider", camera.directory)
+    assert f"{place}: build_cmd of setup() is calculated" in done.stderr
+    assert "./manage.py build knows it" in done.stderr
+    assert "strict" not in done.stderr
+    assert "strict of setup() is" in plainbox.run("provider", "validate", "--provider", camera.directory).stderr
+    assert "calculated" not in plainbox.run("provider", "info", "--provider", camera.directory).stderr
+    assert "touch made" in camera.manage("build").stderr
 
 
 def test_help_and_switches(tree) -> None:
@@ -330,7 +606,7 @@ def test_an_extension_that_falls_over(tree) -> None:
 def test_extensions_do_not_count_from_outside(tree, plainbox: Plainbox) -> None:
     """plainbox provider runs nothing of a manage.py, and says what is left out and how to have it."""
     extended = tree(EXTENDED)
-    done = plainbox.run("provider", "sdist", "--directory", extended.directory)
+    done = plainbox.run("provider", "sdist", "--provider", extended.directory)
     assert "SourceDistributionCommandExt" in done.stderr
     assert "./manage.py sdist" in done.stderr
     with tarfile.open(done.stdout.strip()) as archive:
@@ -349,16 +625,22 @@ def test_extensions_do_not_count_from_outside(tree, plainbox: Plainbox) -> None:
 )
 def test_bad_setup(tree, keywords: str, message: str) -> None:
     """A mistake in the call of setup() is told with its line."""
-    bad = tree(f"from plainbox.provider_manager import setup\n\nsetup({keywords})\n")
+    bad = tree(f"#!/usr/bin/env python3\nfrom plainbox.provider_manager import setup\nsetup({keywords})\n")
     said = bad.manage("info", code=2).stderr
     assert message in said
     assert "manage.py:3: " in said
 
 
-def test_a_version_that_is_calculated(tree) -> None:
-    """What setup() is given counts, however the manage.py came by it."""
+def test_a_version_that_is_calculated(tree, plainbox: Plainbox) -> None:
+    """What setup() is given counts, however the manage.py came by it; from outside that is an error with a way out."""
     calculated = tree(EXISTING.replace('"0.28.1"', '".".join(["3", "4"])'))
     assert "3.4" in calculated.manage("info").stdout
+    said = plainbox.run("provider", "info", "--provider", calculated.directory, code=2).stderr
+    assert "manage.py:8: version of setup() is calculated; manage.py is read, not run" in said
+    calculated.manage("develop")
+    assert ["plainbox-provider-camera", "3.4"] in [
+        line.split()[:2] for line in plainbox.run("list", "providers").stdout.splitlines()
+    ]
 
 
 def test_from_another_directory(tree, plainbox: Plainbox) -> None:

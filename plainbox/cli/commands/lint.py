@@ -2,8 +2,8 @@
 """``plainbox lint``.
 
 Check providers: their files, their units, and what these refer to. Nothing of the providers is run. A finding is silenced
-by a comment '# noqa: CODE' on its line, above it, or above its unit, and by a file lint.conf in the provider. Exit codes:
-0 nothing that counts, 1 errors (with --strict also warnings), 2 no provider.
+by a comment '# noqa: CODE' above its line, its field or its unit, and by a file lint.conf in the provider. Exit codes: 0
+nothing that counts, 1 errors (with --strict also warnings), 2 no provider.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from plainbox.cli.arguments import add_json, add_providers, load_catalogue
 from plainbox.cli.output import clean, print_json, say, write
 from plainbox.errors import FieldError, UsageError
 from plainbox.providers import Provider
-from plainbox.providers.lint import LintReport, format_issue, lint, shown_path
+from plainbox.providers.lint import LintReport, format_issue, lint
 from plainbox.providers.silence import parse_code
 from plainbox.units import Code, Issue, Severity
 from plainbox.units.checks.codes import CODES
@@ -53,14 +53,11 @@ def run(arguments: argparse.Namespace) -> int:
         report = report.only(lambda issue: issue.severity is not Severity.ADVICE)
     base = Path.cwd()
     if arguments.json:
-        print_json(
-            "plainbox.lint/1", issues=[_describe(issue, base) for issue in report.issues], counts=_counts(report)
-        )
+        print_json("plainbox.lint/1", **report.as_dict(base))
     else:
         for issue in report.issues:
             write(_coloured(clean(format_issue(issue, base)), issue))
-        sys.stdout.flush()
-        say(_summary(report))
+        say(report.summary())
     return int(report.failed(arguments.strict))
 
 
@@ -123,34 +120,6 @@ def _provider_of(path: str) -> str:
         f"{path!r} is no provider, nor part of one",
         hint="name a directory that holds a .provider file or a manage.py",
     )
-
-
-def _describe(issue: Issue, base: Path) -> dict[str, object]:
-    origin = issue.origin
-    return {
-        "code": issue.code,
-        "severity": issue.severity,
-        "path": shown_path(origin.source, base) if origin is not None else None,
-        "line": origin.line_start if origin is not None else None,
-        "unit": issue.unit_id,
-        "field": issue.field,
-        "message": issue.message,
-        "hint": issue.hint,
-    }
-
-
-def _counts(report: LintReport) -> dict[str, int]:
-    return {**{severity: report.count(severity) for severity in Severity}, "silenced": report.silenced}
-
-
-def _summary(report: LintReport) -> str:
-    words = []
-    for severity in Severity:
-        count = report.count(severity)
-        if count:
-            words.append(f"{count} {severity}{'s' if count != 1 and severity is not Severity.ADVICE else ''}")
-    silenced = f" ({report.silenced} silenced)" if report.silenced else ""
-    return (", ".join(words) or "nothing is wrong") + silenced
 
 
 def _coloured(text: str, issue: Issue) -> str:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """``plainbox provider``.
 
-Make a provider, or do to the one in this directory what its own manage.py does. Its manage.py is read and never run, so
-that nothing in it happens that it does not say literally.
+Make a provider, or do to the one in this directory what its own manage.py does. Its manage.py is read and never run: what
+it gives to setup() counts as far as it is written out.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from plainbox.providers.authoring.commands import COMMANDS, load
 from plainbox.streams import Streams
 
 _STREAMS = Streams("plainbox")
+#: Keyword of setup() -> the command that it is for.
+_USERS = {"build_cmd": "build", "clean_cmd": "clean", "strict": "validate", "deprecated": "validate"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -25,19 +27,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
     for name in COMMANDS:
         load(name)(SourceTree.unread(), _STREAMS).register_parser(commands)
         commands.choices[name].add_argument(
-            "--directory", metavar="DIR", type=Path, default=Path(), help="the provider, instead of the one here"
+            "--provider", metavar="DIR", type=Path, default=Path(), help="the provider, instead of the one here"
         )
 
 
 def run(arguments: argparse.Namespace) -> int:
     if arguments.action == "new":
         return _new(arguments)
-    tree = SourceTree.read(arguments.directory.absolute())
+    tree = SourceTree.read(arguments.provider.absolute())
     if tree.extensions:
         _STREAMS.warn(
             f"{tree.definition.origin} extends commands ({', '.join(tree.extensions)}); that does not count here",
             f"./manage.py {arguments.action} runs it with them",
         )
+    for keyword in tree.calculated:
+        if _USERS.get(keyword) == arguments.action:
+            _STREAMS.warn(
+                f"{tree.definition.origin}: {keyword} of setup() is calculated; that does not count here",
+                f"./manage.py {arguments.action} knows it",
+            )
     command: Command = load(arguments.action)(tree, _STREAMS)
     return command.invoked(arguments) or 0
 

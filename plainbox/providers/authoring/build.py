@@ -71,7 +71,8 @@ class BuildCommand(Command):
     """build programs from the sources in src
 
     Runs the command that setup() names as build_cmd, otherwise configure, make or go build, whichever fits what is in
-    src. It is a shell command, run in build/bin with PLAINBOX_SRC_DIR set to the relative path of src.
+    src; when none does there is nothing to build. It is a shell command, run in build/bin with PLAINBOX_SRC_DIR set to
+    the relative path of src.
 
     The file src/EXECUTABLES may list the programs that come out, one name in each line; build fails when one does not.
     """
@@ -87,6 +88,13 @@ class BuildCommand(Command):
             return 0
         target = self.tree.base_dir / "build" / "bin"
         command = self.tree.build_cmd or self._guessed(source, target)
+        if command is None:
+            # No failure: the packages of all providers run this command.
+            self.output.say(
+                "nothing to build: src has neither a configure script nor a Makefile nor Go files\n"
+                '  build_cmd="COMMAND" in the call of setup() builds it in another way'
+            )
+            return 0
         try:
             target.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -104,16 +112,10 @@ class BuildCommand(Command):
             self.output.say(f"built {program.relative_to(self.tree.base_dir)}")
         return 0
 
-    def _guessed(self, source: Path, target: Path) -> str:
+    def _guessed(self, source: Path, target: Path) -> str | None:
         systems = [system() for system in (*self._BUILT_IN, *_added_systems())]
         best = max(systems, key=lambda system: system.probe(str(source)))
-        if best.probe(str(source)) <= 0:
-            raise ProviderError(
-                "no way to build this is known: neither a configure script nor a Makefile nor Go files",
-                origin=Origin(str(source)),
-                hint='name the command in the call of setup(), like build_cmd="cc -o tool $PLAINBOX_SRC_DIR/tool.c"',
-            )
-        return best.get_build_command(str(source), str(target))
+        return None if best.probe(str(source)) <= 0 else best.get_build_command(str(source), str(target))
 
 
 def built_programs(tree: SourceTree) -> list[Path]:

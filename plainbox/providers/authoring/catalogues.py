@@ -24,6 +24,7 @@ from plainbox.providers.authoring.command import SourceTree
 from plainbox.providers.authoring.messages import UNIT_SUFFIXES
 from plainbox.units.interpolation import names_in
 from plainbox.units.origin import Origin
+from plainbox.units.pxu import normalise
 
 __all__ = ["check", "compiled", "new_template", "read", "rendered", "template_text", "update"]
 
@@ -102,7 +103,8 @@ def update(catalogue: Catalog, template: Catalog) -> None:
     """Bring a catalogue up to the messages of the template, keeping all that translators have done.
 
     A message that is gone stays as an obsolete one and counts again when it comes back. A message that has changed a
-    little takes over the translation of the old one, marked as fuzzy.
+    little takes over the translation of the old one, marked as fuzzy; without that mark when the old one means the same,
+    as in a PXU file that is now YAML.
     """
     for key, message in list(catalogue.obsolete.items()):
         if template.get(message.id, message.context) is not None and catalogue.get(message.id, message.context) is None:
@@ -122,11 +124,12 @@ def update(catalogue: Catalog, template: Catalog) -> None:
 
 
 def _carry_over(catalogue: Catalog, before: Sequence[Message]) -> None:
-    """Give new messages the translations of those that are gone and were like them, marked as fuzzy.
+    """Give new messages the translations of those that meant the same, or are gone and were like them.
 
     Compares each new message with those that were near its place: all with all takes minutes when many have changed.
     """
     known = {(message.id, message.context) for message in before}
+    same = {meaning: message for message in before if message.string for meaning in _meanings(message.id)}
     gone = [
         (place, message)
         for place, message in enumerate(before)
@@ -135,11 +138,26 @@ def _carry_over(catalogue: Catalog, before: Sequence[Message]) -> None:
     for place, message in enumerate(message for message in catalogue if message.id):
         if (message.id, message.context) in known or not isinstance(message.id, str):
             continue
+        if message.id in same:
+            _adopt(message, same[message.id])
+            continue
         near = heapq.nsmallest(_NEAR, gone, key=lambda item: abs(item[0] - place))
         texts = {str(item.id): item.string for _, item in near}
         for like in difflib.get_close_matches(message.id, list(texts), n=1):
             message.string, message.previous_id = texts[like], [like]
             message.flags.add("fuzzy")
+
+
+def _meanings(text: object) -> set[str]:
+    """Return the values that a raw text of a PXU file may stand for; it has lost the end of its last line, which counts."""
+    return {normalise(text), normalise(f"{text}\n")} if isinstance(text, str) else set()
+
+
+def _adopt(message: Message, former: Message) -> None:
+    """Give a message the translation of the raw text that it has been until now, as good as that one was."""
+    message.string = normalise(f"{former.string}\n")
+    message.flags |= former.flags & {"fuzzy"}
+    message.previous_id, message.user_comments = former.previous_id, former.user_comments
 
 
 def _take_previous(message: Message) -> list[str]:

@@ -8,17 +8,15 @@ it from :mod:`plainbox.provider_manager`; the names here that such programs use 
 from __future__ import annotations
 
 import argparse
-import ast
 import functools
 import inspect
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import attrs
 
 from plainbox.errors import ProviderError
-from plainbox.providers.definition import ProviderDefinition, from_file, from_source_tree
+from plainbox.providers.definition import ProviderDefinition, from_file, from_manage_py, read_manage_py
 from plainbox.providers.provider import Provider
 from plainbox.units.origin import Origin
 
@@ -41,8 +39,8 @@ class SourceTree:
     """A provider as its author has it.
 
     ``build_cmd`` and ``clean_cmd`` are shell commands, ``None`` for the usual ones; ``strict`` and ``deprecated`` say
-    what ``validate`` looks at by itself; ``extensions`` names the classes with which a ``manage.py`` that was read, not
-    run, would replace commands.
+    what ``validate`` looks at by itself. Of a ``manage.py`` that was read, not run: ``calculated`` are the keywords of
+    ``setup()`` whose values are not known, ``extensions`` the classes that would replace commands.
     """
 
     definition: ProviderDefinition
@@ -51,6 +49,7 @@ class SourceTree:
     clean_cmd: str | None = None
     strict: bool = True
     deprecated: bool = True
+    calculated: tuple[str, ...] = ()
     extensions: tuple[str, ...] = ()
 
     @classmethod
@@ -59,19 +58,18 @@ class SourceTree:
 
         :class:`ProviderError` when there is no provider, or several.
         """
-        path = directory / "manage.py"
-        if path.is_file():
-            definition = from_source_tree(directory)
-            syntax = _syntax(path)
-            said = _literals(syntax)
+        if (directory / "manage.py").is_file():
+            said = read_manage_py(directory)
+            definition = from_manage_py(said, directory)
             return cls(
                 definition,
                 definition.base_dir,
-                build_cmd=_text(said.get("build_cmd")),
-                clean_cmd=_text(said.get("clean_cmd")),
-                strict=said.get("strict") is not False,
-                deprecated=said.get("deprecated") is not False,
-                extensions=_extensions(syntax),
+                build_cmd=said.text("build_cmd"),
+                clean_cmd=said.text("clean_cmd"),
+                strict=said.keywords.get("strict") is not False,
+                deprecated=said.keywords.get("deprecated") is not False,
+                calculated=tuple(said.calculated),
+                extensions=said.extensions,
             )
         if not directory.is_dir():
             raise ProviderError("no such directory", origin=Origin(str(directory)))
@@ -82,7 +80,7 @@ class SourceTree:
         raise ProviderError(
             "several providers in one directory" if files else "no provider in it: no manage.py and no .provider file",
             origin=Origin(str(directory)),
-            hint="go to the directory of a provider, or name it with --directory",
+            hint="go to the directory of a provider, or name it with --provider DIR",
         )
 
     @classmethod
@@ -188,38 +186,3 @@ class Command:
         text = inspect.cleandoc(cls.__doc__ or "").replace("@EPILOG@", "")
         summary, _, rest = text.partition("\n")
         return summary.rstrip("."), rest.strip()
-
-
-def _syntax(path: Path) -> ast.Module:
-    with warnings.catch_warnings():
-        # What Python thinks of the style of somebody's manage.py is their business.
-        warnings.simplefilter("ignore")
-        return ast.parse(path.read_text(encoding="utf-8-sig"))
-
-
-def _literals(syntax: ast.Module) -> dict[str, object]:
-    """Return what stands literally in the call of ``setup()``."""
-    for node in ast.walk(syntax):
-        if isinstance(node, ast.Call) and _called(node.func) == "setup":
-            return {
-                keyword.arg: keyword.value.value
-                for keyword in node.keywords
-                if keyword.arg and isinstance(keyword.value, ast.Constant)
-            }
-    return {}
-
-
-def _extensions(syntax: ast.Module) -> tuple[str, ...]:
-    return tuple(
-        node.name
-        for node in ast.walk(syntax)
-        if isinstance(node, ast.ClassDef) and "manage_py_extension" in map(_called, node.decorator_list)
-    )
-
-
-def _called(node: ast.expr) -> str:
-    return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None

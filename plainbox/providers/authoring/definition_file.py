@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from plainbox.errors import ProviderError
 from plainbox.providers.authoring.command import SourceTree
+from plainbox.streams import clean
 from plainbox.units.origin import Origin
 
 __all__ = ["definition_text"]
@@ -20,7 +21,7 @@ def definition_text(tree: SourceTree, places: Mapping[str, str]) -> str:
     facts = {"name": tree.name}
     if tree.namespace != tree.name.partition(":")[0]:
         facts["namespace"] = tree.namespace
-    facts |= {"version": tree.version, "description": " ".join(tree.description.split())}
+    facts |= {"version": tree.version, "description": clean(" ".join(tree.description.split()))}
     facts |= {"gettext_domain": tree.gettext_domain or "", **places}
     lines = [f"{key} = {value}" for key, value in facts.items() if value]
     return "\n".join(["[PlainBox Provider]", *lines, ""])

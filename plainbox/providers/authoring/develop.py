@@ -22,8 +22,8 @@ class DevelopCommand(Command):
     Writes a definition that points to this directory. Nothing is copied, and changes of the provider count at once;
     when the directory moves, do it again.
 
-    The definition goes to the first directory of PROVIDERPATH, or, when that is not set, to plainbox-providers-1 below
-    $XDG_DATA_HOME (~/.local/share).
+    Without --directory the definition goes to the first directory of PROVIDERPATH, or, when that is not set, to
+    plainbox-providers-1 below $XDG_DATA_HOME (~/.local/share).
     """
 
     name = "develop"
@@ -31,10 +31,15 @@ class DevelopCommand(Command):
     def register_arguments(self, parser: argparse.ArgumentParser) -> None:
         parser.add_argument("-u", "--uninstall", action="store_true", help="remove the definition again")
         parser.add_argument("-f", "--force", action="store_true", help="replace a definition that is there")
-        parser.add_argument("-d", dest="to", metavar="DIR", help="directory of the definition")
+        # Programs that extend the command expect a text that can be joined, also when the option is not given.
+        parser.add_argument(
+            "-d", "--directory", metavar="DIR", default=_default_directory(), help="directory of the definition"
+        )
 
     def invoked(self, ns: argparse.Namespace) -> int | None:
-        path = self._directory(ns.to) / f"{self.tree.file_name}.provider"
+        if ns.directory is None:
+            raise UsageError("PROVIDERPATH names no directory", hint="name one with --directory, or unset PROVIDERPATH")
+        path = Path(ns.directory).absolute() / f"{self.tree.file_name}.provider"
         if ns.uninstall:
             return self._uninstall(path)
         if os.path.lexists(path) and not ns.force:
@@ -57,10 +62,7 @@ class DevelopCommand(Command):
             self.output.say(f"removed {path}")
         return 0
 
-    def _directory(self, named: str | None) -> Path:
-        if named is not None:
-            return Path(named).absolute()
-        paths = dirs.provider_paths()
-        if not paths:
-            raise UsageError("PROVIDERPATH names no directory", hint="name one with -d DIR, or unset PROVIDERPATH")
-        return paths[0].absolute()
+
+def _default_directory() -> str | None:
+    """Return the strongest directory of definitions; there is none when PROVIDERPATH is empty."""
+    return next(map(str, dirs.provider_paths()), None)

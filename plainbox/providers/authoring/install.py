@@ -27,6 +27,7 @@ __all__ = ["InstallCommand"]
 _DEFINITIONS = "{prefix}/share/plainbox-providers-1"
 _FLAT = "{prefix}/lib/plainbox-providers-1/{name}"
 _DIRECTORIES = ("units", "jobs", "data", "bin", "locale")
+_RELOCATABLE = "give each relocatable provider a prefix of its own"
 #: Layout -> directory of the provider -> where it goes; the definition is in "definition".
 _LAYOUTS = {
     "flat": {"definition": _DEFINITIONS, **{name: f"{_FLAT}/{name}" for name in _DIRECTORIES}},
@@ -46,7 +47,9 @@ class InstallCommand(Command):
     Copies the provider below PREFIX and writes a definition, by which it is found. In the layout "flat" all of it is in
     one directory, PREFIX/lib/plainbox-providers-1/NAME. In "unix" it is in PREFIX/lib/NAME, PREFIX/share/NAME and
     PREFIX/share/locale; both have the definition in PREFIX/share/plainbox-providers-1. In "relocatable" PREFIX is the
-    directory of the provider itself, and may be moved as a whole.
+    directory of the provider itself, of nothing else, and may be moved as a whole.
+
+    What an earlier install of the provider has put there is replaced.
 
     With --root everything goes below that directory, while the definition names the paths without it: for packages.
     """
@@ -59,19 +62,23 @@ class InstallCommand(Command):
         parser.add_argument("--root", default="", help="put everything below this directory, for packages")
 
     def invoked(self, ns: argparse.Namespace) -> int | None:
+        if not ns.prefix:
+            raise UsageError("the prefix is empty", hint="write it like --prefix=/usr, or leave it out")
         if ns.root and not os.path.isabs(ns.prefix):
             raise UsageError("with --root the prefix is an absolute path", hint="write it like --prefix=/usr")
         places = self._get_dest_map(ns.layout, ns.prefix)
-        # All that can be wrong with the sources is known before anything is written.
+        # All that can be wrong is known before anything is written.
         copies = self._copies()
         targets = {kind: _below(ns.root, places[kind]) for kind in _DIRECTORIES}
+        definition = _below(ns.root, places["definition"]) / f"{self.tree.file_name}.provider"
         self._check(targets.values())
+        if ns.layout == "relocatable":
+            _check_own(definition, targets.values())
         for kind, target in targets.items():
-            if "{name}" in _LAYOUTS[ns.layout][kind] and target.exists():
+            if target.exists() and not _is_shared(ns.layout, kind):
                 shutil.rmtree(target)  # what an earlier version had there is no part of this one
             if kind in copies:
                 _copy(copies[kind], target)
-        definition = _below(ns.root, places["definition"]) / f"{self.tree.file_name}.provider"
         replace(definition, definition_text(self.tree, self._locations(ns.layout, places, copies)).encode())
         self.output.say(f"installed {self.tree.name} {self.tree.version}: {definition}")
         if not ns.root and definition.parent not in dirs.provider_paths():
@@ -80,20 +87,23 @@ class InstallCommand(Command):
 
     def _get_dest_map(self, layout: str, prefix: str) -> dict[str, str]:
         """Return where the definition and each directory go; extensions look up ``bin`` and ``build/mo`` here."""
-        name = self.tree.name
-        if not name.strip("."):
-            raise ProviderError(f"{name!r} is no name of a directory", origin=self.definition.origin)
         prefix = os.path.abspath(prefix)
-        places = {kind: pattern.format(prefix=prefix, name=name) for kind, pattern in _LAYOUTS[layout].items()}
+        patterns = _LAYOUTS[layout].items()
+        places = {kind: pattern.format(prefix=prefix, name=self.tree.name) for kind, pattern in patterns}
         return {**places, "build/mo": places["locale"]}
 
     def _check(self, targets: Iterable[Path]) -> None:
-        """Refuse to install over the sources: what is there would be removed first."""
+        """Refuse to install over the sources, or by links to elsewhere: what is there would be removed first."""
         sources = [self.tree.base_dir.resolve() / kind for kind in (*_DIRECTORIES, "build")]
         for target in targets:
             real = Path(os.path.realpath(target))
             if any(real.is_relative_to(source) for source in sources):
                 raise UsageError("the provider would be installed over its sources", origin=Origin(str(target)))
+            own = [target, target.parent] if target.parent.name == self.tree.name else [target]
+            for path in own:
+                if path.is_symlink() or (path.exists() and not path.is_dir()):
+                    what = "a link" if path.is_symlink() else "a file"
+                    raise UsageError(f"{what} where a directory is to be", origin=Origin(str(path)), hint="remove it")
 
     def _locations(self, layout: str, places: Mapping[str, str], copies: Iterable[str]) -> dict[str, str]:
         """Return the keys of the definition that say where the files are."""
@@ -125,6 +135,23 @@ class InstallCommand(Command):
             if entry.target is not None and entry.path.is_dir():
                 raise ProviderError("a link to a directory is not installed", origin=Origin(str(entry.path)))
         return found
+
+
+def _is_shared(layout: str, kind: str) -> bool:
+    """Tell whether files of others are in this directory too."""
+    return layout == "unix" and kind == "locale"
+
+
+def _check_own(definition: Path, targets: Iterable[Path]) -> None:
+    """Refuse to make a provider of a directory that is another one, or that holds anything else by our names."""
+    others = [path for path in sorted(definition.parent.glob("*.provider")) if path != definition]
+    if others:
+        raise UsageError("another provider is there", origin=Origin(str(others[0])), hint=_RELOCATABLE)
+    taken = [path for path in targets if os.path.lexists(path)]
+    if taken and not definition.exists():
+        raise UsageError(
+            "is there already, and not from an earlier install", origin=Origin(str(taken[0])), hint=_RELOCATABLE
+        )
 
 
 def _below(root: str, path: str) -> Path:

@@ -75,9 +75,11 @@ def _confined(base_dir: Path, relative: str, origin: Origin) -> Path:
     if not path.resolve().is_relative_to(base_dir.resolve()):
         raise ProviderError(f"{relative!r} lies outside of the provider", origin=origin)
     if not path.is_file():
-        raise ProviderError(
-            f"no such file: {relative!r}", origin=origin, hint="paths begin at the provider's directory"
-        )
+        translated = Path(relative).with_suffix(".yaml")
+        hint = "paths begin at the provider's directory"
+        if path.suffix == ".pxu" and (base_dir / translated).is_file():
+            hint = f"write {translated}, which has taken its place"
+        raise ProviderError(f"no such file: {relative!r}", origin=origin, hint=hint)
     return path
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -20,13 +21,15 @@ from plainbox.providers.authoring.contents import Entry, entries
 
 __all__ = ["SourceDistributionCommand"]
 
+_LAST_DATE = 2**32 - 1  # as much as the head of a gzip file holds
+
 
 class SourceDistributionCommand(Command):
     """pack the sources into a tarball
 
-    Writes dist/NAME-VERSION.tar.gz with manage.py, README*, LICENSE, COPYING, units, jobs, data, bin, src, po and tests,
-    as far as there are such. The date of everything in it is SOURCE_DATE_EPOCH, or that of the newest file: the same
-    sources give the same tarball.
+    Writes dist/NAME-VERSION.tar.gz with manage.py, README*, LICENSE*, COPYING*, lint.conf, unit.schema.json, units, jobs,
+    data, bin, src, po and tests, as far as there are such. The date of everything in it is SOURCE_DATE_EPOCH, or that of
+    the newest file: the same sources give the same tarball.
     """
 
     name = "sdist"
@@ -39,6 +42,7 @@ class SourceDistributionCommand(Command):
         "COPYING*",
         "LICENSE*",
         "lint.conf",
+        "unit.schema.json",
         "units",
         "jobs",
         "bin",
@@ -126,8 +130,11 @@ def _stamp(contents: Sequence[Entry]) -> int:
     """Return the date of everything in the archive, in seconds."""
     given = os.environ.get("SOURCE_DATE_EPOCH")
     if given is None:
-        return max((int(entry.path.lstat().st_mtime) for entry in contents if not entry.is_directory), default=0)
-    try:
-        return int(given)
-    except ValueError:
-        raise UsageError(f"SOURCE_DATE_EPOCH is no number of seconds: {given!r}") from None
+        newest = max((int(entry.path.lstat().st_mtime) for entry in contents if not entry.is_directory), default=0)
+        return min(max(newest, 0), _LAST_DATE)
+    if not re.fullmatch("[0-9]{1,10}", given) or int(given) > _LAST_DATE:
+        raise UsageError(
+            f"SOURCE_DATE_EPOCH is no number of seconds from 0 to {_LAST_DATE}: {given!r}",
+            hint="set it like SOURCE_DATE_EPOCH=$(date +%s)",
+        )
+    return int(given)

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 from plainbox.providers.authoring.command import Command
 from plainbox.streams import clean
-from plainbox.units.issues import Code, Issue, Severity
+from plainbox.units.issues import Code
 
 if TYPE_CHECKING:
     from plainbox.providers.catalogue import Catalogue
-    from plainbox.providers.lint import LintReport
 
 __all__ = ["ValidateCommand"]
 
@@ -24,7 +23,8 @@ class ValidateCommand(Command):
     """look for mistakes in the units
 
     Checks the units of this provider together with those of all installed ones, since they refer to each other. The exit
-    code is 1 when there is an error, and, unless --loose is given, when there is a warning; advice never fails.
+    code is 1 when there is an error, and, unless --loose is given, when there is a warning; advice never fails, nor does
+    what Checkbox would not look for.
 
     What counts without options is in setup(): strict=False is --loose, deprecated=False is --legacy.
     """
@@ -53,12 +53,15 @@ class ValidateCommand(Command):
         if not deprecated:
             report = report.without(lambda issue: issue.code in _OLD)
         if ns.json:
-            self._write_json(report)
+            import json
+
+            document = {"schema": "plainbox.lint/1", **report.as_dict(self.tree.base_dir)}
+            self.output.write(json.dumps(document, indent=2))
         else:
             for issue in report.issues:
                 self.output.write(clean(format_issue(issue, self.tree.base_dir)))
-        self.output.say(f"{self.tree.name}: {_summary(report)}")
-        return int(report.failed(strict))
+        self.output.say(f"{self.tree.name}: {report.summary()}")
+        return int(report.failed(strict, as_checkbox=True))
 
     def _catalogue(self) -> Catalogue:
         from plainbox.errors import PlainboxError
@@ -68,36 +71,3 @@ class ValidateCommand(Command):
         problems: list[PlainboxError] = []
         # This provider first: another one of its name may be installed.
         return Catalogue([self.get_provider(), *installed_providers(problems), *bundled_providers(problems)], problems)
-
-    def _write_json(self, report: LintReport) -> None:
-        import json
-
-        counts: dict[str, int] = {severity: report.count(severity) for severity in Severity}
-        counts["silenced"] = report.silenced
-        issues = [self._describe(issue) for issue in report.issues]
-        self.output.write(json.dumps({"schema": "plainbox.lint/1", "issues": issues, "counts": counts}, indent=2))
-
-    def _describe(self, issue: Issue) -> dict[str, object]:
-        from plainbox.providers.lint import shown_path
-
-        origin = issue.origin
-        return {
-            "code": issue.code,
-            "severity": issue.severity,
-            "path": shown_path(origin.source, self.tree.base_dir) if origin is not None else None,
-            "line": origin.line_start if origin is not None else None,
-            "unit": issue.unit_id,
-            "field": issue.field,
-            "message": issue.message,
-            "hint": issue.hint,
-        }
-
-
-def _summary(report: LintReport) -> str:
-    words = []
-    for severity in Severity:
-        count = report.count(severity)
-        if count:
-            words.append(f"{count} {severity}{'s' if count != 1 and severity is not Severity.ADVICE else ''}")
-    silenced = f" ({report.silenced} silenced)" if report.silenced else ""
-    return (", ".join(words) or "nothing is wrong") + silenced

@@ -48,20 +48,22 @@ CODES: Mapping[Code, Explanation] = {
     ),
     Code.MISSING: Explanation(
         (_ERROR, _WARNING, _ADVICE),
-        "A field that this unit needs is not there or is empty. A warning for the description of a manual job, advice for"
-        " the summary of a template.",
+        "A field that this unit needs is not there or is empty. Advice for summaries. The description of a manual job is an"
+        " error for `lint` and `validate`, a warning for a run, which can live without.",
         "Add the field.",
     ),
     Code.WRONG: Explanation(
         (_ERROR, _WARNING),
-        "A value that its field does not accept.",
+        "A value that its field does not accept. What a run can live with, such as an estimated duration that is none, is"
+        " an error for `lint` and `validate` and a warning for a run.",
         "Write one of the values that the reference page of the field names.",
         bad="plugin: shel",
         good="plugin: shell",
     ),
     Code.UNKNOWN_FIELD: Explanation(
-        (_WARNING,),
-        "No such field exists for this kind of unit, or for a sibling of a job; it has no effect.",
+        (_ERROR, _WARNING),
+        "No such field exists for this kind of unit, and it has no effect. An error for `lint` and `validate` in a sibling"
+        " of a job.",
         "Correct the name, or remove the field.",
         bad="environment: LD_LIBRARY_PATH",
         good="environ: LD_LIBRARY_PATH",
@@ -184,9 +186,10 @@ CODES: Mapping[Code, Explanation] = {
     ),
     Code.DEPENDENCY_CYCLE: Explanation(
         (_ERROR, _WARNING),
-        "Jobs wait for each other, so that none of them can run. A warning when `before` or `salvages` takes part: then it"
-        " is so only if all of them are selected.",
-        "Remove one of the dependencies.",
+        "Jobs wait for each other, so that none of them can run. A warning when `before`, `salvages` or a group takes part:"
+        " then it is so only if all of them are selected. The jobs of a group run with nothing between them, so no other"
+        " job can run after one and before another of them.",
+        "Remove one of the dependencies, or take a job out of the group.",
         bad="id: a\nafter: b\n\nid: b\nafter: a",
         good="id: a\n\nid: b\nafter: a",
     ),
@@ -207,8 +210,10 @@ CODES: Mapping[Code, Explanation] = {
     ),
     Code.BAD_SETTING: Explanation(
         (_WARNING,),
-        "A section, a key or a code in `lint.conf`, or a code in a `# noqa` comment, that means nothing.",
-        "Correct the name; the section is `[lint]` or `[lint:GLOB]`, the key is `ignore`.",
+        "A section, a key or a code in `lint.conf`, or a `# noqa` comment or a code in one, that means nothing. Most values"
+        " have no comments: behind them it is part of the value.",
+        "Correct the name; the section is `[lint]` or `[lint:GLOB]`, the key is `ignore`. Put a comment in a line of its"
+        " own above the field.",
         bad="[lint]\nignroe = PB104",
         good="[lint]\nignore = PB104",
     ),

@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Iterator
+
+import attrs
 
 from plainbox.units.checks.index import shape_of
 from plainbox.units.checks.shell import syntax_errors
@@ -35,9 +38,10 @@ def check(units: Iterable[Unit]) -> Iterator[Issue]:
     for shell, commands in scripts.items():
         for number, (line, message) in syntax_errors([text for _, text in commands], shell).items():
             unit, text = commands[number]
-            yield unit.issue(
+            issue = unit.issue(
                 Code.SHELL_SYNTAX, f"the shell cannot read it: {message}", field="command", line=_inside(text, line)
             )
+            yield attrs.evolve(issue, beyond_checkbox=_has_whole_words(text))
 
 
 def _old_names(unit: Unit) -> Iterator[Issue]:
@@ -59,6 +63,14 @@ def _old_names(unit: Unit) -> Iterator[Issue]:
 def _has_branches(unit: Unit) -> bool:
     """Tell whether values that only a resource knows decide which parts of a command there are."""
     return unit.data.get("template-engine") == "jinja2" and "{%" in str(unit.data["command"])
+
+
+def _has_whole_words(text: str) -> bool:
+    """Tell whether a command passes the check of Checkbox: its quotes end, or it has a here-document."""
+    try:
+        return "<<" in text or bool(shlex.split(text))
+    except ValueError:
+        return False
 
 
 def _inside(text: str, line: int) -> int:

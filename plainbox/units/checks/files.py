@@ -24,6 +24,8 @@ def check(files: Iterable[FileUnit]) -> Iterator[Issue]:
         if file.role != FileRole.INVALID:
             continue
         path = Path(file.path)
+        if not os.path.isfile(path):
+            continue  # told when it was to be read
         if file.provider is not None and file.base == str(file.provider.bin_dir):
             if _is_program(path):
                 yield file.issue(
@@ -62,8 +64,6 @@ def _is_inside(directory: Path, name: str) -> bool:
 
 def _is_program(path: Path) -> bool:
     try:
-        if not path.is_file():
-            return False
         with open(path, "rb") as file:
             return file.read(4).startswith(_PROGRAMS)
     except OSError:

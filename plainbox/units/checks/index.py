@@ -37,7 +37,7 @@ class _AnyText(str):
 #: Stands for a value that only a resource knows, in the units that templates could make.
 _ANY = _AnyText("\ue000")
 _LAST = chr(0x10FFFF)  # no id goes on with the very last of all characters
-_NAMESPACE = re.compile(r"[\w.\-]+")
+_NAMESPACE = re.compile(r"(?:[\w.\-]|\\\.)+")
 _GLOB = re.compile(r"[^:]+::[^.^$*+?{}\[\]\\|()]+\*")
 _GUESSES = 8  # ids that are compared closely with one that is not known
 _MAX_GUESSES = 200  # whoever has more ids that are not known has another problem than a mistyped one
@@ -84,10 +84,7 @@ class UnitIndex:
     def siblings(self) -> tuple[tuple[JobDefinition, JobDefinition], ...]:
         """The siblings of all jobs that are written out, each with the job that brings it along."""
         return tuple(
-            (sibling, unit)
-            for unit in self.units
-            if isinstance(unit, JobDefinition)
-            for sibling in unit.siblings_units()
+            (sibling, unit) for unit in self.units if isinstance(unit, JobDefinition) for sibling in unit.descendants()
         )
 
     def of_kind(self, kind: str) -> Mapping[str, Unit]:
@@ -115,7 +112,7 @@ class UnitIndex:
         for unit in self.units:
             shape = shape_of(unit) if isinstance(unit, TemplateUnit) else None
             if shape is not None:
-                family = (shape, *shape.siblings_units()) if isinstance(shape, JobDefinition) else (shape,)
+                family = (shape, *shape.descendants()) if isinstance(shape, JobDefinition) else (shape,)
                 ids.setdefault(shape.kind, []).extend(member.id for member in family if member.id)
         return {kind: _Shapes.of(members) for kind, members in ids.items()}
 
@@ -164,7 +161,10 @@ class UnitIndex:
         """Return what to do about an id that is not known: the id that was meant, or the provider that is missing."""
         own, colons, partial = identifier.rpartition("::")
         if colons and own not in self.namespaces:
-            return closest(own, self.namespaces) or f"no provider with the namespace {own!r} is loaded"
+            return self._missing(own)
+        elsewhere = self.elsewhere(kinds, partial)
+        if elsewhere is not None:
+            return f"did you mean {elsewhere!r}?"
         key = (tuple(kinds), identifier)
         if key not in self._near:
             if len(self._near) == _MAX_GUESSES:
@@ -176,6 +176,19 @@ class UnitIndex:
             if own == (namespace or "")
             else closest(identifier, [f"{own}::{item}" for item in near])
         )
+
+    def elsewhere(self, kinds: Sequence[str], partial: str) -> str | None:
+        """Return the full id of a unit of these kinds that has this partial id, in whatever namespace."""
+        candidates = (f"{namespace}::{partial}" for namespace in sorted(self.namespaces))
+        return next((item for item in candidates if any(item in self.of_kind(kind) for kind in kinds)), None)
+
+    def guess_namespace(self, pattern: Pattern) -> str | None:
+        """Return what to do about a pattern for the ids of a namespace that no provider has."""
+        namespace, colons, _ = literal_start(_narrowed(pattern)).partition("::")
+        return self._missing(namespace) if colons and namespace not in self.namespaces else None
+
+    def _missing(self, namespace: str) -> str:
+        return closest(namespace, self.namespaces) or f"no provider with the namespace {namespace!r} is loaded"
 
     @functools.cached_property
     def _near(self) -> dict[tuple[tuple[str, ...], str], Sequence[str]]:
@@ -252,7 +265,7 @@ def _narrowed(pattern: Pattern) -> Pattern:
     is_full = pattern.expression.startswith("(?:")
     if not (is_full and rest and _NAMESPACE.fullmatch(namespace)) or "|" in rest or "::" in rest:
         return pattern
-    return Pattern.parse(rest, namespace)
+    return Pattern.parse(rest, namespace.replace("\\.", "."))
 
 
 def _alike(one: str, other: str) -> bool:

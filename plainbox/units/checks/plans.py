@@ -46,7 +46,9 @@ def dead_entries(plan: TestPlanUnit, index: UnitIndex, fields: Sequence[str] | N
             if is_plain:
                 hint = index.guess(_SELECTABLE, pattern.full, plan.namespace)
             else:
-                hint = "write .* for any text" if _GLOB.search(pattern.text) else None
+                hint = index.guess_namespace(pattern)
+                if hint is None and _GLOB.search(pattern.text):
+                    hint = "write .* for any text"
             what = f"no job {pattern.full!r}" if is_plain else f"no job matches {pattern.text[:80]!r}"
             yield plan.issue(
                 Code.DEAD_ENTRY,

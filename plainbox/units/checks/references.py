@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import attrs
@@ -51,6 +52,11 @@ CATEGORY = Wanted("category", "category")
 PLAN = Wanted("test plan", "test plan")
 ENTRY = Wanted("manifest entry", "manifest entry")
 
+#: What no id has.
+_SPECIAL = re.compile(r"[\^$*+?{}\[\]\\|()]")
+#: The lists of whole ids, which some take for lists of patterns.
+_ID_LISTS = ("depends", "after", "before", "salvages", "bootstrap_include", "setup_include", "nested_part")
+
 _JOB_FIELDS = {
     "depends": Severity.ERROR,
     "after": Severity.ERROR,
@@ -74,16 +80,28 @@ def look_up(
         found = _wrong_with(identifier, wanted, index, unit.namespace)
         if found is not None:
             code, message, hint = found
+            if field in _ID_LISTS and _SPECIAL.search(identifier):
+                hint = "this list takes ids, no patterns"
+            elif field == "requires" and wanted is RESOURCE and code is Code.UNKNOWN_REFERENCE:
+                hint = _import_of(identifier, index) or hint
             if line is None and lines is None:
                 lines = lines_of(field, unit)
             where = line if line is not None else (lines or {}).get(identifier, 0)
             yield unit.issue(code, message, severity=severity, field=field, line=where, hint=hint)
 
 
+def _import_of(resource_id: str, index: UnitIndex) -> str | None:
+    """Return how to import a resource that only another namespace has."""
+    found = index.elsewhere([RESOURCE.kind], resource_id.rpartition("::")[2])
+    namespace, _, name = (found or "").rpartition("::")
+    return f"write 'imports: from {namespace} import {name}'" if found is not None else None
+
+
 def check(unit: Unit, index: UnitIndex) -> Iterator[Issue]:
     """Yield what is wrong with the references of a job, a setup job or a template."""
     if isinstance(unit, TemplateUnit):
-        yield from look_up(unit, "template-resource", [unit.resource_id], RESOURCE, index)
+        if unit.template_resource:
+            yield from look_up(unit, "template-resource", [unit.resource_id], RESOURCE, index)
         shape = shape_of(unit)
         if isinstance(shape, JobDefinition):
             yield from _of_job(unit, shape, index)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-BAD = "id: a\nflags: simple preserve_cwd\ncommand: true\ndepends: b\n"
-GOOD = "id: a\nflags: simple\ncommand: true\n"
+BAD = "id: a\nflags: simple preserve_cwd\ncommand: true\ndepends: b\n_summary: A\n"
+GOOD = "id: a\nflags: simple\ncommand: true\n_summary: A\n"
 
 Run = Callable[..., Any]
 Write = Callable[..., Path]
@@ -69,7 +69,7 @@ def test_one_file(run: Run, provider: Write) -> None:
 
 def test_several(run: Run, provider: Write) -> None:
     """Several providers are linted together and may refer to each other."""
-    one, two = provider(BAD), provider("id: b\nflags: simple\ncommand: true\n", "two")
+    one, two = provider(BAD), provider(GOOD.replace("id: a", "id: b"), "two")
     assert [line.split()[1] for line in run("lint", one, two).out.splitlines()] == ["PB109"]
 
 
@@ -94,11 +94,17 @@ def test_strict(run: Run, provider: Write) -> None:
     directory = provider("id: a\nflags: simple preserve_cwd\ncommand: true\n")
     assert run("lint", directory).code == 0
     assert run("lint", "--strict", directory).code == 1
-    directory = provider("name: a\nflags: simple\ncommand: true\n")
+    directory = provider("name: a\nflags: simple\ncommand: true\n_summary: A\n")
     assert run("lint", "--strict", directory).code == 0
     assert run("lint", directory).err == "1 advice\n"
     ran = run("lint", "--no-advice", directory)
     assert (ran.out, ran.err) == ("", "nothing is wrong\n")
+
+
+def test_no_cache(run: Run, provider: Write) -> None:
+    """The unit files can be read anew, whatever was remembered of them."""
+    directory = provider(BAD)
+    assert run("lint", "--no-cache", directory).out == run("lint", directory).out != ""
 
 
 def test_ignore(run: Run, provider: Write) -> None:

@@ -7,11 +7,14 @@ import pytest
 from linting import Workshop
 
 from plainbox.errors import FieldError
+from plainbox.providers.notes import COMMENTED
 from plainbox.providers.silence import parse_code
 from plainbox.units import Code
+from plainbox.units.expressions import ResourceExpression, check_lines
+from plainbox.units.kinds import KINDS
 
 #: PB109 on line 2, PB201 on lines 5 and 6.
-JOB = "id: a\nflags: simpel\nplugin: shell\ncommand: true\ndepends: b\nafter: c\n"
+JOB = "id: a\nflags: simpel\nplugin: shell\ncommand: true\ndepends: b\nafter: c\nsummary: A\n"
 ALL = [(2, "PB109"), (5, "PB201"), (6, "PB201")]
 
 
@@ -54,7 +57,7 @@ class TestNotes:
     def test_above_the_unit(self, workshop: Workshop) -> None:
         """Above the first line of a unit a comment is for all of it, and for nothing else."""
         text = f"# noqa: PB201\n{JOB}\n{JOB.replace('id: a', 'id: z')}"
-        assert workshop.codes(text) == [(3, "PB109"), (10, "PB109"), (13, "PB201"), (14, "PB201")]
+        assert workshop.codes(text) == [(3, "PB109"), (11, "PB109"), (14, "PB201"), (15, "PB201")]
 
     def test_all_of_the_unit(self, workshop: Workshop) -> None:
         """A bare comment silences everything in the unit."""
@@ -78,6 +81,89 @@ class TestNotes:
         """In PXU an indented line is text, not a comment for the next line."""
         text = "id: a\nplugin: shell\ncommand:\n # noqa\n echo )\n"
         assert [code for _, code in workshop.codes(text)] == ["PB114"]
+
+    @pytest.mark.parametrize(
+        ("text", "codes"),
+        [
+            ("id: a\nflags: simple preserve # noqa: PB109\ncommand: true\nsummary: A\n", [(2, "PB109")]),
+            ("id: a\nflags: simple\ncommand: true\nsummary: A\ndepends: b\ngroup: g # noqa\n", [(5, "PB201")]),
+            ("id: a\nflags: simple\ncommand: true\nsummary: A # noqa: PB113\n", []),
+            ("id: a\nflags: simple\ncommand: true\ndescription:\n Look # noqa: PB113\n there\n", []),
+            ("unit: jop # noqa: PB002\nid: a\n", [(1, "PB002")]),
+        ],
+    )
+    def test_part_of_a_value(self, workshop: Workshop, text: str, codes: list[tuple[int, str]]) -> None:
+        """Where a value has no comments, a note is part of it: it silences nothing, which is told."""
+        line = next(number for number, line in enumerate(text.split("\n"), 1) if "noqa" in line)
+        found = workshop.codes(text)
+        assert (line, "PB304") in found
+        assert set(found) - {(line, "PB304")} == set(codes)
+
+    def test_part_of_a_value_is_explained(self, workshop: Workshop) -> None:
+        """The finding names the field and says where a note goes."""
+        assert workshop.found("id: a\nflags: simple\ncommand: true\n_summary: A # noqa\n") == [
+            (
+                "units/x.pxu:4: PB304 warning: field 'summary': a comment here is part of the value"
+                " (put it in a line of its own above)"
+            )
+        ]
+        assert workshop.found("id: a\nflags: simple\ncommand: true\n_summary: A # noqa: E501\n") == []
+
+    def test_values_with_comments(self) -> None:
+        """The fields whose notes count are those whose values do not change with a comment."""
+        sample = {
+            "requires": "r.x == '1'",
+            "template-filter": "r.x == '1'",
+            "category_overrides": "apply c to j",
+            "certification_status_overrides": "apply blocker to j",
+        }
+        for kind in KINDS.values():
+            for key, field in kind.fields.items():
+                text = sample.get(key, "1")
+                try:
+                    same = field.type.convert(f"{text} # noqa", None) == field.type.convert(text, None)
+                except FieldError:
+                    same = False
+                if key in ("requires", "template-filter"):
+                    same = not list(check_lines(f"{text} # noqa", ResourceExpression))
+                assert (key in COMMENTED) is (same or key == "command"), key
+
+    @pytest.mark.parametrize("lines", ["depends:\n b\n c\n", "depends: x\n b\n# why\n c\n"])
+    def test_above_the_field(self, workshop: Workshop, lines: str) -> None:
+        """Above a field of several lines a comment is for all of them."""
+        head = "id: a\nflags: simple\ncommand: true\n"
+        assert workshop.codes(head + lines)
+        assert workshop.codes(f"{head}# noqa: PB201\n{lines}after: d\n") == [(5 + lines.count("\n"), "PB201")]
+
+    @pytest.mark.parametrize(
+        "lines", ["depends:\n- b\n- c\n", "depends:\n  - b\n\n  # why\n  - c\n", "depends: [\n b,\n c\n]\n"]
+    )
+    def test_above_the_field_in_yaml(self, workshop: Workshop, lines: str) -> None:
+        """So it is in YAML, however the list is written."""
+        head = "id: a\nflags: [simple]\ncommand: 'true'\n"
+        assert workshop.codes({"units/x.yaml": head + lines})
+        text = f"{head}# noqa: PB201\n{lines}after:\n- d\n"
+        assert workshop.codes({"units/x.yaml": text}) == [(6 + lines.count("\n"), "PB201")]
+
+    def test_text_in_yaml(self, workshop: Workshop) -> None:
+        """In YAML a note in a quoted text or in a block is part of it, behind one it is a comment."""
+        head = "id: a\nflags: [simple]\ncommand: 'true'\n"
+        long = "x" * 81
+        assert workshop.codes({"units/x.yaml": f"{head}summary: {long}  # noqa\n"}) == []
+        assert workshop.codes({"units/x.yaml": f"{head}summary: '{long}'  # noqa\n"}) == []
+        for summary in (f"'{long} # noqa'", f"|\n  {long} # noqa"):
+            found = {code for _, code in workshop.codes({"units/x.yaml": f"{head}summary: {summary}\n"})}
+            assert found == {"PB113", "PB304"}
+
+    def test_command_in_yaml(self, workshop: Workshop) -> None:
+        """The comments of a shell script count, each for its line."""
+        text = "id: a\nflags: [simple]\ncommand: |\n  echo )  # noqa: PB114\n"
+        assert workshop.codes({"units/x.yaml": text}) == []
+
+    def test_unit_before(self, workshop: Workshop) -> None:
+        """What is above a unit is not for the broken record that follows it."""
+        text = "# noqa\nid: a\nflags: simple\ncommand: true\n\nunit: jop\nid: b\n"
+        assert workshop.codes(text) == [(6, "PB002")]
 
     def test_unknown_code(self, workshop: Workshop) -> None:
         """A code that looks like one of ours and is none is told; those of other tools are not our business."""

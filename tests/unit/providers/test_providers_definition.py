@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from plainbox import __version__
 from plainbox.errors import ProviderError
 from plainbox.providers.definition import ProviderDefinition, from_file, from_source_tree
 
@@ -101,6 +102,8 @@ def test_built_catalogues_are_found(tmp_path: Path) -> None:
         ("org.example:home", None, "org.example"),
         ("2013.org.example:home-2", None, "2013.org.example"),
         ("org.example:home", "org.other", "org.other"),
+        ("org.example:home", "2013.com.canonical.certification", "2013.com.canonical.certification"),
+        ("org.example:home", "My_Own-1", "My_Own-1"),
         ("home", "org.example", "org.example"),
     ],
 )
@@ -143,6 +146,18 @@ def test_versions(tmp_path: Path, version: str) -> None:
         pytest.param(GOOD.replace("version = 1.0\n", ""), "home.provider: '' is not a version", id="no version"),
         pytest.param(GOOD + "namespace = a::b\n", "home.provider: 'a::b' is not a namespace", id="a bad namespace"),
         pytest.param(GOOD + "namespace = a\n  b\n", "home.provider: 'a\\nb' is not a namespace", id="two namespaces"),
+        pytest.param(
+            GOOD + "namespace = ../a\n", "home.provider: '../a' is not a namespace", id="a path for a namespace"
+        ),
+        pytest.param(GOOD + "namespace = a..b\n", "home.provider: 'a..b' is not a namespace", id="an empty word"),
+        pytest.param(
+            GOOD + "namespace = a\x1bb\n", "home.provider: 'a\\x1bb' is not a namespace", id="a control character"
+        ),
+        pytest.param(
+            GOOD.replace("org.example:home", "..") + "namespace = a.b\n",
+            "home.provider: '..' is not a provider name",
+            id="a path for a name",
+        ),
         pytest.param(
             GOOD + "gettext_domain = ../x\n", "home.provider: '../x' is not a gettext domain", id="a path for a domain"
         ),
@@ -249,12 +264,10 @@ def test_nothing_of_a_source_tree_is_executed(tmp_path: Path) -> None:
         pytest.param("(" * 10_000, "manage.py: not a Python file", id="brackets"),
         pytest.param("-" * 100_000 + "1", "manage.py: not a Python file", id="depth"),
         pytest.param("\nsetup()\n", "manage.py:2: '' is not a provider name", id="no name"),
+        pytest.param("setup(\n  name='org.example:x')", "manage.py:1: '' is not a version", id="no version"),
         pytest.param(
-            "setup(name=NAME, version='1')",
-            "manage.py:1: '' is not a provider name",
-            id="a name that is not written out",
+            "setup(name='org.example:x', version=1.0)", "manage.py:1: setup(): version is no text", id="a number"
         ),
-        pytest.param("setup(name='org.example:x', **more)", "manage.py:1: '' is not a version", id="no version"),
     ],
 )
 def test_a_bad_source_tree_is_told_with_its_place(tmp_path: Path, text: str | bytes, expected: str) -> None:
@@ -267,3 +280,81 @@ def test_what_python_thinks_of_the_style_is_not_told(tmp_path: Path) -> None:
     """A bad escape in somebody's manage.py is no warning of ours."""
     write(tmp_path, 'x = "\\d"\n' + MANAGE, "manage.py")
     assert from_source_tree(tmp_path).version == "1.0"
+
+
+def read_with(directory: Path, before: str, version: str) -> ProviderDefinition:
+    write(directory, f"{before}\n\nsetup(\n  name='org.example:x',\n  version={version})\n", "manage.py")
+    return from_source_tree(directory)
+
+
+@pytest.mark.parametrize(
+    ("before", "version", "expected"),
+    [
+        ("", "'1' '.2'", "1.2"),
+        ("VERSION = '1.2'", "VERSION", "1.2"),
+        ("VERSION: str = '1.2'", "VERSION", "1.2"),
+        ("A = '1.2'\nB = C = A", "C", "1.2"),
+        ("V = '1.1'\nV = '1.2'", "V", "1.2"),
+        ("V = '1.2'\nclass A:\n  V = 3\ndef f(): V = 4", "V", "1.2"),
+        ("V = _('1.2')", "N_(V)", "1.2"),
+        ("import gettext", "gettext.gettext('1.2')", "1.2"),
+        ("import plainbox", "plainbox.__version__", __version__),
+        ("from plainbox import __version__", "__version__", __version__),
+        ("from plainbox import __version__ as v", "v", __version__),
+    ],
+)
+def test_what_is_known_without_running_it(tmp_path: Path, before: str, version: str, expected: str) -> None:
+    """Literals, constants of the module and the version of Plainbox count, also inside a marker for translation."""
+    assert read_with(tmp_path, before, version).version == expected
+
+
+@pytest.mark.parametrize(
+    ("before", "version"),
+    [
+        ("", "NAME"),
+        ("", "'1' + '2'"),
+        ("", "f'{1}.0'"),
+        ("", "open('1')"),
+        ("", "str('1')"),
+        ("", "N_('1', '2')"),
+        ("V = '1'\nV = more()", "V"),
+        ("V = '1'\nV += '2'", "V"),
+        ("V = '1'\nif x:\n  V = '2'", "V"),
+        ("try:\n  from a import V\nexcept ImportError:\n  V = '1'", "V"),
+        ("V = '1'\nfrom a import V", "V"),
+        ("V = '1'\ndef V(): pass", "V"),
+        ("def f():\n  V = '1'", "V"),
+        ("from other import __version__", "__version__"),
+        ("V = " + "+".join(["1"] * 800), "V." + ".".join(["a"] * 500)),
+    ],
+)
+def test_what_is_calculated_is_told(tmp_path: Path, before: str, version: str) -> None:
+    """What only running the file could tell is an error with its line and a way out, never a guess."""
+    with pytest.raises(
+        ProviderError, match=r"version of setup\(\) is calculated; manage.py is read, not run"
+    ) as caught:
+        read_with(tmp_path, before, version)
+    assert caught.value.origin is not None
+    assert caught.value.origin.line_start == before.count("\n") + 5
+    assert "./manage.py develop" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("keyword", ["name", "namespace", "description", "gettext_domain"])
+def test_every_part_of_the_definition_counts(tmp_path: Path, keyword: str) -> None:
+    """No part of a definition is left out because it is calculated."""
+    words = {"name": "'org.example:x'", "version": "'1'"} | {keyword: "f()"}
+    write(tmp_path, f"setup({', '.join(f'{key}={value}' for key, value in words.items())})", "manage.py")
+    assert f"manage.py:1: {keyword} of setup() is calculated" in problem(tmp_path)
+
+
+def test_keywords_that_come_from_elsewhere(tmp_path: Path) -> None:
+    """A mapping of keywords may hold any of them."""
+    write(tmp_path, "setup(name='org.example:x', version='1',\n**more)", "manage.py")
+    assert "manage.py:2: ** in the call of setup() is calculated" in problem(tmp_path)
+
+
+def test_a_keyword_that_is_none_is_not_given(tmp_path: Path) -> None:
+    """None stands for what is usual."""
+    write(tmp_path, "setup(name='org.example:x', version='1', namespace=None, description=None)", "manage.py")
+    found = from_source_tree(tmp_path)
+    assert (found.namespace, found.description) == ("org.example", "")

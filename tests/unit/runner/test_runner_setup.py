@@ -213,3 +213,28 @@ def test_a_setup_job_that_kills_the_tester(runs, catalogue, units: str) -> None:
             break
         assert run.runner.again == {job.id}
     assert "stuck" in run.state.metadata.flags
+
+
+@pytest.mark.parametrize(("setup", "outcome"), [("prepare", "pass"), ("", "skipped-dependency")])
+def test_nothing_pulls_a_setup_job_in(runs, catalogue, outcomes, setup: str, outcome: str) -> None:
+    """A job may depend on a setup job that its plan has; without that the job is skipped, and the setup job stays out."""
+    text = f"""
+unit: setup job
+id: prepare
+flags: simple
+command: true
+
+id: a
+flags: simple
+depends: prepare
+command: true
+
+unit: test plan
+id: plan
+name: The plan
+setup_include: {setup}
+include: a
+"""
+    run = runs.start(catalogue(text), plan="plan")
+    assert run.go_on()
+    assert outcomes(run) == {"a": outcome, **({"prepare": "pass"} if setup else {})}

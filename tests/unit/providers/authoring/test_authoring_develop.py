@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 
 import pytest
@@ -66,12 +67,27 @@ def test_provider_path(directory: Path, home: Path, monkeypatch: pytest.MonkeyPa
         invoke(DevelopCommand, directory)
 
 
-def test_another_directory(directory: Path, home: Path) -> None:
-    """-d names the directory; that Plainbox does not look there is told."""
-    code, said = invoke(DevelopCommand, directory, "-d", str(home / "there"))
+@pytest.mark.parametrize("option", ["-d", "--directory"])
+def test_another_directory(directory: Path, home: Path, option: str) -> None:
+    """The directory can be named; that Plainbox does not look there is told."""
+    code, said = invoke(DevelopCommand, directory, option, str(home / "there"))
     assert code == 0
     assert said.warnings == [f"plainbox does not look into {home / 'there'}"]
     assert [path.name for path in (home / "there").iterdir()] == ["org.example.camera.provider"]
+
+
+def test_programs_that_extend_it_know_the_directory(directory: Path, home: Path) -> None:
+    """The directory of the definition is a text that can be joined, named or not."""
+    seen = []
+
+    class Extended(DevelopCommand):
+        def invoked(self, ns: argparse.Namespace) -> int | None:
+            seen.append(ns.directory + "/x")
+            return super().invoked(ns)
+
+    invoke(Extended, directory)
+    invoke(Extended, directory, "--directory", str(home / "there"))
+    assert seen == [f"{home}/data/plainbox-providers-1/x", f"{home}/there/x"]
 
 
 def test_what_a_definition_says(home: Path) -> None:
@@ -85,6 +101,15 @@ def test_what_a_definition_says(home: Path) -> None:
         "description = Checks [x] of the camera\n"
         f"gettext_domain = org_example_camera\nlocation = {directory}\n"
     )
+
+
+def test_control_characters_are_shown_not_written(home: Path) -> None:
+    """Whatever a description holds, its definition is plain text of one line."""
+    manage = MANAGE.replace("Checks of", "\\x1b[31m\\x00Checks\\t\\u2028of\\ud800")
+    assert invoke(DevelopCommand, write_tree(home / "x", manage=manage))[0] == 0
+    text = (home / "data" / "plainbox-providers-1" / "org.example.camera.provider").read_text()
+    assert "description = \\x1b[31m\\x00Checks of\\xd800 the camera\n" in text
+    assert found() == [str(home / "x")]
 
 
 def test_a_place_that_no_definition_can_name(home: Path) -> None:

@@ -88,7 +88,7 @@ def test_programs_that_were_built_are_enough_for_a_bin(tmp_path: Path) -> None:
     assert [path.name for path in provider.executable_list] == ["x"]
 
 
-@pytest.mark.parametrize("layout", ["flat", "unix"])
+@pytest.mark.parametrize("layout", ["flat", "unix", "relocatable"])
 def test_an_older_version_is_replaced(directory: Path, tmp_path: Path, layout: str) -> None:
     """What the new version does not have is gone; catalogues of other programs stay."""
     words = (f"--prefix={tmp_path}/p", f"--layout={layout}")
@@ -99,18 +99,62 @@ def test_an_older_version_is_replaced(directory: Path, tmp_path: Path, layout: s
     assert invoke(InstallCommand, directory, *words)[0] == 0
     (directory / "units" / "old.pxu").unlink()
     assert invoke(InstallCommand, directory, *words)[0] == 0
-    loaded(tmp_path / "p" / DEFINITION)
+    loaded(tmp_path / "p" / ("" if layout == "relocatable" else DEFINITION))
     assert other.read_text() == "theirs"
 
 
-def test_a_relocatable_prefix_is_shared(directory: Path, tmp_path: Path) -> None:
-    """Whatever else is below the prefix stays; a link in the place of a file is replaced, not followed."""
-    (tmp_path / "p" / "bin").mkdir(parents=True)
-    (tmp_path / "p" / "bin" / "theirs").write_text("theirs")
+def test_a_relocatable_prefix_is_one_provider(directory: Path, tmp_path: Path) -> None:
+    """What is another provider, or has a directory that no install made, is refused as it is, with the path."""
+    words = (f"--prefix={tmp_path}/p", "--layout=relocatable")
+    theirs = tmp_path / "p" / "bin" / "theirs"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("theirs")
+    with pytest.raises(UsageError, match="not from an earlier install") as caught:
+        invoke(InstallCommand, directory, *words)
+    assert str(caught.value.origin) == str(theirs.parent)
+    definition = tmp_path / "p" / "org.example.other.provider"
+    definition.write_text("[PlainBox Provider]\nname = org.example:other\nversion = 1\nrelocatable = True\n")
+    with pytest.raises(UsageError, match="another provider") as caught:
+        invoke(InstallCommand, directory, *words)
+    assert str(caught.value.origin) == str(definition)
+    assert sorted(path.name for path in (tmp_path / "p").rglob("*")) == ["bin", "org.example.other.provider", "theirs"]
+
+
+@pytest.mark.parametrize(
+    ("layout", "link"),
+    [
+        ("flat", "lib/plainbox-providers-1/org.example:camera"),
+        ("flat", "lib/plainbox-providers-1/org.example:camera/bin"),
+        ("unix", "share/org.example:camera"),
+        ("unix", "lib/org.example:camera/bin"),
+        ("unix", "share/locale"),
+    ],
+)
+def test_links_in_the_place_of_directories(directory: Path, tmp_path: Path, layout: str, link: str) -> None:
+    """A link where a directory is to be, and a file too, is refused with its path before anything is written."""
+    (tmp_path / "elsewhere" / "units").mkdir(parents=True)
+    path = tmp_path / "p" / link
+    path.parent.mkdir(parents=True)
+    path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UsageError, match="a link where a directory is to be") as caught:
+        invoke(InstallCommand, directory, f"--prefix={tmp_path}/p", f"--layout={layout}")
+    assert str(caught.value.origin) == str(path)
+    path.unlink()
+    path.write_text("")
+    with pytest.raises(UsageError, match="a file where a directory is to be"):
+        invoke(InstallCommand, directory, f"--prefix={tmp_path}/p", f"--layout={layout}")
+    assert [file for file in (tmp_path / "p").rglob("*") if file.is_file()] == [path]
+    assert (tmp_path / "elsewhere" / "units").is_dir()
+
+
+def test_a_link_in_the_place_of_a_file(directory: Path, tmp_path: Path) -> None:
+    """Catalogues of others stay, and a link in the place of one of ours is replaced, not followed."""
+    place = tmp_path / "p" / "share" / "locale" / "de" / "LC_MESSAGES" / "org_example_camera.mo"
+    place.parent.mkdir(parents=True)
     (tmp_path / "precious").write_text("mine")
-    (tmp_path / "p" / "bin" / "camera-check").symlink_to(tmp_path / "precious")
-    assert invoke(InstallCommand, directory, f"--prefix={tmp_path}/p", "--layout=relocatable")[0] == 0
-    assert (tmp_path / "p" / "bin" / "theirs").read_text() == "theirs"
+    place.symlink_to(tmp_path / "precious")
+    assert invoke(InstallCommand, directory, f"--prefix={tmp_path}/p", "--layout=unix")[0] == 0
+    assert place.read_text() == "mo"
     assert (tmp_path / "precious").read_text() == "mine"
 
 
@@ -159,9 +203,16 @@ def test_nothing_to_install(tmp_path: Path) -> None:
 
 
 def test_bad_use(directory: Path, tmp_path: Path) -> None:
-    """A relative prefix below a root, and a name that would lead elsewhere, are refused."""
+    """A prefix that is empty, or relative below a root, is refused."""
     with pytest.raises(UsageError, match="absolute"):
         invoke(InstallCommand, directory, f"--root={tmp_path}/root", "--prefix=usr")
-    manage = MANAGE.replace("org.example:camera", "..").replace("version=", "namespace='a.b', version=")
-    with pytest.raises(ProviderError, match="no name of a directory"):
-        invoke(InstallCommand, write_tree(tmp_path / "dots", manage=manage), f"--prefix={tmp_path}/p")
+    for words in ([], [f"--root={tmp_path}/root"]):
+        with pytest.raises(UsageError, match="empty"):
+            invoke(InstallCommand, directory, "--prefix=", *words)
+
+
+def test_a_relative_prefix(directory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a root a prefix may be relative to where the command is typed; the definition names absolute paths."""
+    monkeypatch.chdir(tmp_path)
+    assert invoke(InstallCommand, directory, "--prefix=p")[0] == 0
+    assert loaded(tmp_path / "p" / DEFINITION).base_dir.is_relative_to(tmp_path / "p")

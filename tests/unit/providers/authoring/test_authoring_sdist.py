@@ -27,6 +27,8 @@ def directory(tmp_path: Path) -> Path:
             "README.rst": "read",
             "LICENSE": "licence",
             "lint.conf": "",
+            "unit.schema.json": "{}",
+            ".vscode/settings.json": "{}",
             "src/Makefile": "",
             "po/POTFILES.in": "",
             "tests/test_x.py": "",
@@ -53,6 +55,7 @@ def test_contents(directory: Path) -> None:
         "README.rst",
         "LICENSE",
         "lint.conf",
+        "unit.schema.json",
         "bin/camera-check",
         "po/POTFILES.in",
         "src/Makefile",
@@ -88,11 +91,22 @@ def test_equal_sources_give_equal_bytes(directory: Path, tmp_path: Path, monkeyp
         assert {member.mtime for member in archive} == {1000000000}
 
 
-def test_a_bad_date(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A SOURCE_DATE_EPOCH that is no number is an error."""
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
+@pytest.mark.parametrize("date", ["yesterday", "", "-1", "1.5", "1_000", "4294967296", "9" * 5000, "\u0661"])
+def test_a_bad_date(directory: Path, monkeypatch: pytest.MonkeyPatch, date: str) -> None:
+    """A SOURCE_DATE_EPOCH that is no number, or that no archive can hold, is an error, and nothing is written."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", date)
     with pytest.raises(UsageError, match="SOURCE_DATE_EPOCH"):
         invoke(SourceDistributionCommand, directory)
+    assert not (directory / "dist").exists()
+
+
+def test_the_last_date(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole range of dates is used, and a file with a date beyond it gets the nearest one."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "4294967295")
+    first = packed(directory).read_bytes()
+    monkeypatch.delenv("SOURCE_DATE_EPOCH")
+    os.utime(directory / "LICENSE", (2**32 + 5, 2**32 + 5))
+    assert packed(directory).read_bytes() == first
 
 
 def test_links(directory: Path) -> None:

@@ -12,7 +12,12 @@ from authoring_rig import MANAGE, UNITS, invoke, write_tree
 from plainbox.providers.authoring.develop import DevelopCommand
 from plainbox.providers.authoring.validate import ValidateCommand
 
-WARNING = "\nid: w\nflags: simple nonsense\n_summary: W\ncommand: true\nestimated_duration: 1\n"
+WARNING = (
+    "\nid: w\nplugin: manual\n_summary: W\n_purpose: P\n_steps: S\n_verification: V\n"
+    "command: true\nestimated_duration: 1\n"
+)
+#: A warning, but about what Checkbox never looked for.
+NEW_WARNING = "\nid: w\nflags: simple nonsense\n_summary: W\ncommand: true\nestimated_duration: 1\n"
 ADVICE = "\nid: a\nflags: simple\ncommand: true\nestimated_duration: 1\n"
 DEPRECATED = "\nid: d\nname: old\nflags: simple\n_summary: D\ncommand: true\nestimated_duration: 1\n"
 ERROR = "\nid: e\nplugin: nonsense\n_summary: E\ncommand: true\nestimated_duration: 1\n"
@@ -25,6 +30,7 @@ ERROR = "\nid: e\nplugin: nonsense\n_summary: E\ncommand: true\nestimated_durati
         (UNITS + ADVICE, "--strict", 0),
         (UNITS + WARNING, "", 1),
         (UNITS + WARNING, "--strict", 1),
+        (UNITS + NEW_WARNING, "--strict", 0),
         (UNITS + WARNING, "--loose", 0),
         (UNITS + ERROR, "", 1),
         (UNITS + ERROR, "-l", 1),
@@ -33,14 +39,14 @@ ERROR = "\nid: e\nplugin: nonsense\n_summary: E\ncommand: true\nestimated_durati
     ],
 )
 def test_exit_code(tmp_path: Path, units: str, words: str, code: int) -> None:
-    """An error always fails, a warning does unless --loose is given, advice never does."""
+    """An error fails, a warning does unless --loose is given; advice never does, nor what only Plainbox looks for."""
     assert invoke(ValidateCommand, write_tree(tmp_path, units=units), *words.split())[0] == code
 
 
 def test_findings(tmp_path: Path) -> None:
     """Each finding is a line with a path relative to the provider; their number is told."""
     _, said = invoke(ValidateCommand, write_tree(tmp_path, units=UNITS + ERROR + WARNING))
-    assert [line.partition(" ")[0] for line in said.data] == ["units/units.pxu:13:", "units/units.pxu:19:"]
+    assert [line.partition(" ")[0] for line in said.data] == ["units/units.pxu:13:", "units/units.pxu:24:"]
     assert said.talk == ["org.example:camera: 1 error, 1 warning"]
 
 
@@ -87,4 +93,4 @@ def test_json(tmp_path: Path) -> None:
     assert document["schema"] == "plainbox.lint/1"
     assert document["counts"] == {"error": 0, "warning": 1, "advice": 0, "silenced": 0}
     [issue] = document["issues"]
-    assert (issue["path"], issue["line"], issue["unit"]) == ("units/units.pxu", 13, "org.example::w")
+    assert (issue["path"], issue["line"], issue["unit"]) == ("units/units.pxu", 18, "org.example::w")

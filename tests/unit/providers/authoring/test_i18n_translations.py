@@ -12,6 +12,7 @@ from workshop_rig import Workshop
 from plainbox import i18n
 from plainbox.providers import Provider
 from plainbox.providers.definition import from_source_tree
+from plainbox.units.writer import to_yaml
 
 UNITS = """\
 id: a
@@ -195,6 +196,39 @@ def test_message_that_goes_and_comes_back(workshop: Workshop) -> None:
     text = workshop.text("po/de.po")
     assert '#: units/a.pxu:13\nmsgid "About {x}"\nmsgstr "Über {x}"\n' in text
     assert "#~" not in text
+
+
+def test_a_file_that_is_now_yaml(workshop: Workshop) -> None:
+    """A text that means the same keeps its translation, and is as finished as it was before."""
+    begin(workshop)
+    marked = workshop.text("po/de.po").replace("#: units/a.pxu:5\n", "# Or three?\n#: units/a.pxu:5\n")
+    workshop.file("po/de.po", marked)
+    pxu = workshop.directory / "units" / "a.pxu"
+    workshop.file("units/a.yaml", to_yaml(UNITS.splitlines(keepends=True), "a.pxu"))
+    pxu.unlink()
+    assert workshop.run("i18n") == 0
+    text = workshop.text("po/de.po")
+    assert "fuzzy" not in text
+    assert (
+        '# Or three?\n#: units/a.yaml:5\nmsgid ""\n"Two paragraphs,\\n"\n"\\n"\n"both of them."\n'
+        'msgstr ""\n"Zwei Absätze,\\n"\n"\\n"\n"alle beide."\n'
+    ) in text
+    assert Provider(from_source_tree(workshop.directory)).job_list[0].translated("description") == (
+        "Zwei Absätze,\n\nalle beide."
+    )
+
+
+def test_a_file_that_is_now_yaml_finishes_nothing(workshop: Workshop) -> None:
+    """A translation that nobody has confirmed waits for its translator as before."""
+    begin(workshop)
+    workshop.file("po/de.po", workshop.text("po/de.po").replace("#: units/a.pxu:5\n", "#: units/a.pxu:5\n#, fuzzy\n"))
+    workshop.file("units/a.yaml", to_yaml(UNITS.splitlines(keepends=True), "a.pxu"))
+    (workshop.directory / "units" / "a.pxu").unlink()
+    assert workshop.run("i18n") == 0
+    assert '#: units/a.yaml:5\n#, fuzzy\nmsgid ""\n"Two paragraphs,' in workshop.text("po/de.po")
+    assert Provider(from_source_tree(workshop.directory)).job_list[0].translated("description") == (
+        "Two paragraphs,\n\nboth of them."
+    )
 
 
 def test_translators_comments_and_header_stay(workshop: Workshop) -> None:

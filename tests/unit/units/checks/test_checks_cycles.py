@@ -50,6 +50,43 @@ def test_cycle_of_two_providers(workshop: Workshop) -> None:
     assert workshop.codes(jobs(a="after: com.example.other::b"), other) == [(4, "PB207")]
 
 
+def test_cycle_through_a_group(workshop: Workshop) -> None:
+    """A job that would run between the jobs of a group is a warning, which names the group where it closes the way."""
+    text = jobs(l1="after: l2\ngroup: g", l2="", l3="before: l2\ngroup: g")
+    assert workshop.found(text) == [
+        (
+            "units/x.pxu:4: PB207 warning: org.example::l1: field 'after': dependency cycle: org.example::l1 (after) ->"
+            " org.example::l2 (before) -> org.example::l3 (group 'g') -> org.example::l1"
+        )
+    ]
+    assert workshop.codes(text.replace("group: g", "", 1)) == []
+
+
+def test_cycle_of_groups(workshop: Workshop) -> None:
+    """Two groups that would each run before the other are found; order among and inside of groups is none."""
+    [finding] = workshop.found(jobs(a="group: g\nafter: c", b="group: g", c="group: h", d="group: h\nafter: b"))
+    assert "(group 'h')" in finding
+    assert "(group 'g')" in finding
+    assert workshop.codes(jobs(a="group: g", b="group: g\nafter: a", c="group: h", d="group: h\nafter: b")) == []
+
+
+def test_cycle_of_siblings(workshop: Workshop) -> None:
+    """The siblings of a job may wait for each other, which is told of them."""
+    text = jobs(a='siblings: [{"id": "b", "after": "c"}, {"id": "c", "after": "b"}]')
+    [finding] = workshop.found(text)
+    assert finding.startswith("units/x.pxu:1: PB207 error: org.example::b: field 'after': dependency cycle")
+
+
+def test_cycle_through_a_suspend(workshop: Workshop) -> None:
+    """A job with a sibling after the suspend runs before it, and cannot wait for it."""
+    suspend = "id: suspend/suspend_advanced_auto\nflags: simple\ncommand: true\n"
+    other = workshop.provider(suspend + "after: org.example::b\n", "com.canonical.certification:suspend")
+    text = jobs(a="flags: also-after-suspend", b="after: a")
+    assert workshop.codes(text, other) == []
+    [finding] = workshop.found(text + "before: a\n", other)
+    assert "PB207 warning" in finding
+
+
 def test_cycles_have_no_node_in_common() -> None:
     """Of a tangle one cycle is found, of two tangles two."""
     graph = {"a": "bc", "b": "a", "c": "a", "d": "d", "e": "a"}

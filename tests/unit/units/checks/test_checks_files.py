@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+
 from linting import Workshop
 
 EXPORTER = "unit: exporter\nid: e\nsummary: S\nentry_point: html\nfile_extension: html\n"
@@ -22,6 +24,15 @@ def test_files_that_nobody_takes_for_units(workshop: Workshop) -> None:
     assert (
         workshop.codes({f"units/{name}": "" for name in ("README.md", "README", ".gitignore", "a.pxu~", "a.txt")}) == []
     )
+
+
+def test_what_cannot_be_read_is_told_once(workshop: Workshop) -> None:
+    """A unit file that is no file is told as such, and not as one that is skipped."""
+    units = workshop.provider("") / "units"
+    os.mkfifo(units / "pipe.pxu")
+    (units / "loop.pxu").symlink_to(units / "loop.pxu")
+    (units / "away.yaml").symlink_to(units / "nowhere.yaml")
+    assert workshop.codes("") == [(None, "PB003")] * 3
 
 
 def test_program_without_permission(workshop: Workshop) -> None:

@@ -187,3 +187,17 @@ def test_nested_loop(workshop: Workshop) -> None:
     assert "units/x.pxu:29: PB206 advice: org.example::p: field 'nested_part': the plan is part of itself:" in found[0]
     assert "org.example::p -> org.example::q -> org.example::p" in found[0]
     assert [line.split()[1] for line in found] == ["PB206", "PB202"]
+
+
+@pytest.mark.parametrize("pattern", [r"org\.elsewhere::disk/.*", "org.elsewhere::disk/.*", "org.elsewhere::disk"])
+def test_namespace_that_is_not_there(workshop: Workshop, pattern: str) -> None:
+    """An entry for another namespace says that its provider is not there."""
+    [finding] = workshop.found(plan(f"include: {pattern}"))
+    assert finding.endswith("(no provider with the namespace 'org.elsewhere' is loaded)")
+
+
+@pytest.mark.parametrize("field", ["bootstrap_include", "setup_include", "nested_part"])
+def test_pattern_for_an_id(workshop: Workshop, field: str) -> None:
+    """A pattern in a list of ids is told as what it is."""
+    [finding] = workshop.found(plan(f"include:\n{field}: disk/.*"))
+    assert finding.endswith("(this list takes ids, no patterns)")

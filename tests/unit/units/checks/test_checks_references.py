@@ -190,3 +190,36 @@ def test_line_of_a_yaml_item(workshop: Workshop) -> None:
     rest = "plugin: shell\ncommand: 'true'\n"
     text = f"id: x\n{rest}depends:\n  - x2\n  - nobody\n---\nid: x2\n{rest}"
     assert workshop.codes({"units/x.yaml": text}) == [(6, "PB201")]
+
+
+def test_in_another_namespace(workshop: Workshop) -> None:
+    """An id that another namespace has is what was meant; a resource of it is imported."""
+    other = workshop.provider("id: probe\nplugin: resource\ncommand: true\n", "com.example.other:other")
+    found = workshop.found(job("category_id: disk\nafter: probe\nrequires: probe.x == '1'"), other)
+    assert [line.rpartition(" (")[2] for line in found] == [
+        "did you mean 'com.canonical.plainbox::disk'?)",
+        "did you mean 'com.example.other::probe'?)",
+        "write 'imports: from com.example.other import probe')",
+    ]
+
+
+@pytest.mark.parametrize("field", ["depends", "after", "before", "salvages"])
+def test_pattern_for_an_id(workshop: Workshop, field: str) -> None:
+    """A pattern where whole ids stand is told as what it is."""
+    [finding] = workshop.found(job(f"{field}: re.*"))
+    assert finding.endswith("(this list takes ids, no patterns)")
+
+
+def test_sibling_of_a_sibling(workshop: Workshop) -> None:
+    """What a sibling brings along can be referred to, also when a template makes them."""
+    family = 'flags: simple also-after-suspend\nsiblings: [{"id": "%s"}]\ncommand: true\n'
+    suspend = workshop.provider(
+        "id: suspend/suspend_advanced_auto\nflags: simple\ncommand: true\n", "com.canonical.certification:suspend"
+    )
+    written = f"id: a\n{family % 'b'}\nid: c\nflags: simple\ncommand: true\nafter: after-suspend-b\n"
+    assert workshop.found(written, suspend) == []
+    made = (
+        f"{GOOD}\nunit: template\ntemplate-summary: S\ntemplate-resource: detect\nid: a-{{name}}\n"
+        f"{family % 'b-{name}'}\nid: c\nflags: simple\ncommand: true\nafter: after-suspend-b-sda\n"
+    ).replace('[{"id": "b-{name}"}]', '[{{"id": "b-{name}"}}]')
+    assert workshop.found(made, suspend) == []
