@@ -45,7 +45,7 @@ $(VENV)/.base: $(VENV)/.python setup.cfg
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.base
-	@$(PY) -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	@$(PY) -m pip install --quiet --disable-pip-version-check -e '.[test,docs]'
 	@touch $@
 
 $(VENV)/.fuzz: $(VENV)/.test

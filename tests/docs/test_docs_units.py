@@ -43,7 +43,7 @@ def test_the_examples_are_good_and_mean_the_same(path: Path, tmp_path: Path) -> 
 
 @pytest.fixture(scope="module")
 def manual(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The manual pages, built as ``make man`` builds them; a warning fails."""
+    """The manual pages, built as ``make docs`` builds them; a warning fails."""
     out = tmp_path_factory.mktemp("man")
     # Alone, as the pages that they are: all the others would take ten times as long.
     sources = out / "docs"
