@@ -36,10 +36,10 @@ from plainbox.errors import (
 )
 from plainbox.session.graph import Graph, components, cycle_through, topological
 from plainbox.session.groups import Groups
+from plainbox.units.setup_job import SetupJobDefinition
 
 if TYPE_CHECKING:
     from plainbox.units.job import JobDefinition
-from plainbox.units.setup_job import SetupJobDefinition
 
 __all__ = ["Plan", "Planner", "needs_of"]
 

@@ -10,13 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import itertools
 import os
 import re
 import string
-import sys
 from collections.abc import Callable, Iterator, Mapping
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from plainbox.errors import FieldError, MissingParameterError
@@ -24,19 +21,10 @@ from plainbox.units.record import Value
 
 if TYPE_CHECKING:
     import jinja2
-    from _typeshed import TraceFunction
 
 __all__ = ["ENGINES", "Environment", "interpolate", "names_in"]
 
 ENGINES = ("default", "jinja2")
-
-_MAX_REPEATED = 10_000  # characters or items of a repetition in a Jinja2 text
-_MAX_LENGTH = 1_000_000  # characters or items of what anything is made of
-_MAX_POWER = 1000  # base and exponent
-_MAX_STEPS = 1_000_000  # lines of Python that a Jinja2 text may run, a second or so
-#: Filters that make long texts of short ones.
-_RESIZING = ("batch", "center", "format", "indent", "join", "replace", "slice", "wordwrap")
-_WIDE = re.compile(r"%[^a-zA-Z%]*[0-9]{5}|\{[^{}]*:[^{}]*[0-9]{5}")
 
 #: What ``__checkbox_env__`` shows: the [environment] section of the settings.
 Environment = Mapping[str, str]
@@ -135,75 +123,9 @@ def _render_format(text: str, parameters: Mapping[str, object]) -> str:
 
 @functools.cache
 def _jinja_environment() -> jinja2.Environment:
-    from jinja2.exceptions import SecurityError
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
+    from plainbox.units.sandbox import Sandbox
 
-    def bounded(function: Callable[..., object]) -> Callable[..., object]:
-        @functools.wraps(function)
-        def call(*args: object, **kwargs: object) -> object:
-            refuse_sizes(function, args, kwargs)
-            return function(*args, **kwargs)
-
-        return call
-
-    def refuse_sizes(function: object, args: tuple[object, ...], kwargs: Mapping[str, object]) -> None:
-        """Refuse widths, counts and formats that make a long text of a short one."""
-        for item in (*args, *kwargs.values(), getattr(function, "__self__", None)):
-            if isinstance(item, int) and abs(item) > _MAX_REPEATED:
-                raise SecurityError("a number that is too large here")
-            if isinstance(item, (str, list, tuple)) and len(item) > _MAX_LENGTH:
-                raise SecurityError("a text that is too long")
-            if isinstance(item, str) and _WIDE.search(item):
-                raise SecurityError("a format that is too wide")
-
-    class Sandbox(ImmutableSandboxedEnvironment):
-        # The sandbox bounds range(), but 'x' * 10**9 would fill the memory just as well.
-        intercepted_binops = frozenset(("+", "*", "**", "%"))
-
-        def call_binop(self, context: jinja2.runtime.Context, operator: str, left: object, right: object) -> object:
-            sizes = [len(item) for item in (left, right) if isinstance(item, (str, list, tuple))]
-            counts = [item for item in (left, right) if isinstance(item, int)]
-            if operator == "+" and sum(sizes) > _MAX_LENGTH:
-                raise SecurityError("a text that is too long")
-            if operator == "%" and isinstance(left, str):
-                refuse_sizes(None, (left, *(right if isinstance(right, tuple) else (right,))), {})
-            elif operator == "*" and sizes and counts and sizes[0] * counts[0] > _MAX_REPEATED:
-                raise SecurityError("a repetition that is too long")
-            if operator == "**" and any(abs(item) > _MAX_POWER for item in counts):
-                raise SecurityError("a power that is too great")
-            return super().call_binop(context, operator, left, right)
-
-        def call(self, context: jinja2.runtime.Context, function: object, *args: object, **kwargs: object) -> object:
-            # The sandbox puts a function of its own around str.format.
-            method = getattr(function, "__wrapped__", function)
-            if isinstance(getattr(method, "__self__", None), str):
-                refuse_sizes(method, args, kwargs)
-            return super().call(context, function, *args, **kwargs)
-
-    # Text of a unit is shell script or prose, never HTML: escaping happens in the reports.
-    environment = Sandbox(autoescape=False, keep_trailing_newline=True)
-    environment.filters = {
-        name: bounded(item) if name in _RESIZING else item for name, item in environment.filters.items()
-    }
-    return environment
-
-
-@contextlib.contextmanager
-def _budget() -> Iterator[None]:
-    """End what runs in here when it has taken too many steps: loops and macros can go on for ever in a few characters."""
-    steps = itertools.count()
-
-    def trace(frame: FrameType, event: str, argument: object) -> TraceFunction:
-        if next(steps) > _MAX_STEPS:
-            raise FieldError("takes too long")
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        yield
-    finally:
-        sys.settrace(before)
+    return Sandbox()
 
 
 @functools.lru_cache(maxsize=1024)
@@ -242,6 +164,8 @@ def _render_jinja(text: str, parameters: Mapping[str, object], environment: Envi
         "__system_env__": dict(os.environ),
         "__on_ubuntucore__": os.path.exists("/run/snapd-on-core") or bool(os.environ.get("SNAP_CORE")),
     }
+    from plainbox.units.sandbox import budget
+
     template = _jinja_template(text)
-    with _jinja_errors("the Jinja2 template failed"), _budget():
+    with _jinja_errors("the Jinja2 template failed"), budget():
         return template.render(context)

@@ -9,6 +9,7 @@ it shows what the job needs. A template is explained with all the jobs that were
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -60,14 +61,20 @@ def _find(arguments: argparse.Namespace) -> Answer:
     if arguments.session:
         storage = find_session(arguments.session)
         return _ask(storage, _meant(arguments, frozenset()), arguments)
-    stored = [(storage, _names(document)) for storage, document in _readable()]
-    name = _meant(arguments, frozenset().union(*(names for _, names in stored)))
-    for storage, names in stored:
+    stored = [(storage, _names(document), _is_early(document)) for storage, document in _readable()]
+    name = _meant(arguments, frozenset().union(*(names for _, names, _ in stored)))
+    for storage, names, is_early in stored:
         if name in names:
             return _ask(storage, name, arguments)
+        if is_early:
+            # It has stored nothing of the jobs that are still to come.
+            with contextlib.suppress(UsageError):
+                answer = _ask(storage, name, arguments, _providers_of(storage))
+                if any(job.membership is not None and job.membership.member for job in answer.jobs):
+                    return answer
     errors = []
     # A session that has nothing stored of the job may know it all the same, and why it left it out.
-    for storage, _ in stored[:_MAX_OPENED]:
+    for storage, _, _ in stored[:_MAX_OPENED]:
         try:
             return _ask(storage, name, arguments, _providers_of(storage))
         except UsageError as error:
@@ -116,6 +123,12 @@ def _readable() -> Iterator[tuple[SessionStorage, Mapping[str, dict[str, dict[st
             continue
         except (SessionError, OSError) as error:
             warn(f"session {storage.id} is passed over: {error}")
+
+
+def _is_early(document: Mapping[str, Mapping[str, object]]) -> bool:
+    """Tell whether a session has not selected its jobs yet."""
+    flags = document.get("meta", {}).get("flags")
+    return isinstance(flags, list) and not {"setting_up", "bootstrapping"}.isdisjoint(flags)
 
 
 def _names(document: Mapping[str, dict[str, dict[str, object]]]) -> set[str]:

@@ -49,7 +49,7 @@ class InstallCommand(Command):
     PREFIX/share/locale; both have the definition in PREFIX/share/plainbox-providers-1. In "relocatable" PREFIX is the
     directory of the provider itself, of nothing else, and may be moved as a whole.
 
-    What an earlier install of the provider has put there is replaced.
+    What an earlier install of the provider in the same layout has put there is replaced.
 
     With --root everything goes below that directory, while the definition names the paths without it: for packages.
     """
@@ -97,7 +97,7 @@ class InstallCommand(Command):
         sources = [self.tree.base_dir.resolve() / kind for kind in (*_DIRECTORIES, "build")]
         for target in targets:
             real = Path(os.path.realpath(target))
-            if any(real.is_relative_to(source) for source in sources):
+            if any(real.is_relative_to(source) or source.is_relative_to(real) for source in sources):
                 raise UsageError("the provider would be installed over its sources", origin=Origin(str(target)))
             own = [target, target.parent] if target.parent.name == self.tree.name else [target]
             for path in own:

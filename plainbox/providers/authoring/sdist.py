@@ -27,9 +27,9 @@ _LAST_DATE = 2**32 - 1  # as much as the head of a gzip file holds
 class SourceDistributionCommand(Command):
     """pack the sources into a tarball
 
-    Writes dist/NAME-VERSION.tar.gz with manage.py, README*, LICENSE*, COPYING*, lint.conf, unit.schema.json, units, jobs,
-    data, bin, src, po and tests, as far as there are such. The date of everything in it is SOURCE_DATE_EPOCH, or that of
-    the newest file: the same sources give the same tarball.
+    Writes dist/NAME-VERSION.tar.gz with manage.py, *.provider, README*, LICENSE*, COPYING*, lint.conf, unit.schema.json,
+    units, jobs, data, bin, src, po and tests, as far as there are such. The date of everything in it is SOURCE_DATE_EPOCH,
+    or that of the newest file: the same sources give the same tarball.
     """
 
     name = "sdist"

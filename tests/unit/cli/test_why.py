@@ -505,6 +505,21 @@ def test_jobs_that_wait_for_a_setup_that_failed(run: Any, failed_setup: Path) ->
     assert document["jobs"][0]["reasons"][0]["kind"] == "phase"
 
 
+def test_an_older_session_does_not_hide_a_setup_that_failed(run: Any, provider: Any, home: Path) -> None:
+    """The newest session that is to run the job is asked, also when an older one has a result of it."""
+    directory = provider(SETUP)
+    assert run("run", "--provider", directory, "--no-input", "-q", "test").code == 0
+    run("run", "plan", "--provider", directory, "--no-input", "-q", "--match", "(test|per-.*)")
+    newest = run("session", "list", "--json").json["sessions"][0]["id"]
+    document = run("why", "test", "--json").json
+    assert document["session"]["id"] == newest
+    assert document["jobs"][0]["reasons"][0]["kind"] == "phase"
+    # What the newest one will not run is told of the session that has run it.
+    assert run("run", "--provider", directory, "--no-input", "-q", "other").code == 0
+    run("run", "plan", "--provider", directory, "--no-input", "-q", "--match", "(test|per-.*)")
+    assert run("why", "other", "--json").json["jobs"][0]["selected"] is True
+
+
 def test_a_job_that_a_session_in_its_setup_will_not_run(run: Any, failed_setup: Path) -> None:
     """It does not wait for the setup: it was not selected."""
     text = explained(run, "other")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -192,6 +193,17 @@ def test_over_its_own_sources(directory: Path) -> None:
     with pytest.raises(UsageError, match="over its sources"):
         invoke(InstallCommand, directory, f"--prefix={directory}", "--layout=relocatable")
     assert (directory / "units" / "units.pxu").is_file()
+
+
+def test_over_a_place_that_holds_the_sources(directory: Path, tmp_path: Path) -> None:
+    """An install that would remove what an earlier one put there is refused when the sources are in it."""
+    prefix = tmp_path / "prefix"
+    invoke(InstallCommand, directory, f"--prefix={prefix}", "--layout=relocatable")
+    moved = prefix / "data" / "sources"
+    shutil.copytree(directory, moved)
+    with pytest.raises(UsageError, match="over its sources"):
+        invoke(InstallCommand, moved, f"--prefix={prefix}", "--layout=relocatable")
+    assert (moved / "manage.py").is_file()
 
 
 def test_nothing_to_install(tmp_path: Path) -> None:
