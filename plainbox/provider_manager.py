@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 import attrs
 
 from plainbox import __version__
-from plainbox.errors import UsageError
 from plainbox.providers.authoring.command import Command as ManageCommand
 from plainbox.providers.authoring.command import SourceTree
 from plainbox.providers.authoring.commands import COMMANDS, load
-from plainbox.providers.definition import ProviderDefinition, definition_of
+from plainbox.providers.definition import ProviderDefinition
+from plainbox.providers.manage_py import ManagePy
 from plainbox.streams import Streams, carry_out
 from plainbox.units.fields import closest
 from plainbox.units.origin import Origin
@@ -59,8 +59,10 @@ __all__ = [
 
 _logger = logging.getLogger("plainbox.provider_manager")
 
-_TEXTS = ("name", "namespace", "version", "description", "gettext_domain", "build_cmd", "clean_cmd")
-_SWITCHES = ("strict", "deprecated")
+_KEYWORDS = (
+    *("name", "namespace", "version", "description", "gettext_domain"),
+    *("build_cmd", "clean_cmd", "strict", "deprecated"),
+)
 
 #: Command -> the class that a manage.py has put in its place, or added.
 _extensions: dict[str, type[ManageCommand]] = {}
@@ -128,28 +130,16 @@ def _run(
 
 
 def _tree(keywords: dict[str, str | bool | None], path: Path, origin: Origin, streams: Streams) -> SourceTree:
-    known = (*_TEXTS, *_SWITCHES)
-    for name, value in keywords.items():
-        if name not in known:
+    for name in keywords:
+        if name not in _KEYWORDS:
             # Checkbox takes any keyword; extensions may be what it is for.
-            hint = closest(name, known) or f"known are {', '.join(known)}"
+            hint = closest(name, _KEYWORDS) or f"known are {', '.join(_KEYWORDS)}"
             streams.warn(f"{origin}: setup() has no keyword {name!r}", hint)
-            continue
-        wanted = str if name in _TEXTS else bool
-        if value is not None and not isinstance(value, wanted):
-            raise UsageError(f"setup(): {name} is no {'text' if wanted is str else 'True or False'}", origin=origin)
-    texts = {name: value for name in _TEXTS if isinstance(value := keywords.get(name), str)}
+    # What is run follows the same rules as what is only read.
+    said = ManagePy(origin, {name: value for name, value in keywords.items() if value is not None})
     # The file may be a link to one that several providers share; the directory is what counts.
-    base = path.absolute().parent.resolve()
-    found = definition_of(texts, base, {}, origin)
-    return SourceTree(
-        Definition(**attrs.asdict(found, recurse=False)),
-        base,
-        build_cmd=texts.get("build_cmd"),
-        clean_cmd=texts.get("clean_cmd"),
-        strict=keywords.get("strict") is not False,
-        deprecated=keywords.get("deprecated") is not False,
-    )
+    tree = SourceTree.told(said, path.absolute().parent)
+    return attrs.evolve(tree, definition=Definition(**attrs.asdict(tree.definition, recurse=False)))
 
 
 def _parser(tree: SourceTree, streams: Streams, words: Sequence[str]) -> argparse.ArgumentParser:

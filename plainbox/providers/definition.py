@@ -104,7 +104,7 @@ def read_manage_py(directory: Path) -> ManagePy:
     from plainbox.providers import manage_py  # only source trees need the parser of Python
 
     path = directory / "manage.py"
-    return manage_py.parse(_read(path, Origin(str(path))), path)
+    return manage_py.parse(_read_bytes(path, Origin(str(path))), path)
 
 
 def from_manage_py(said: ManagePy, directory: Path) -> ProviderDefinition:
@@ -115,7 +115,7 @@ def from_manage_py(said: ManagePy, directory: Path) -> ProviderDefinition:
             raise ProviderError(
                 f"{what} of setup() is calculated; manage.py is read, not run",
                 origin=said.calculated[keyword],
-                hint="write it out, or let ./manage.py develop write a definition that says it",
+                hint="write it out, or run ./manage.py develop: from then on plainbox knows it, without --provider",
             )
     given = {keyword: text for keyword in _SETUP if (text := said.text(keyword))}
     return definition_of(given, directory.resolve(), {}, said.origin)
@@ -123,14 +123,20 @@ def from_manage_py(said: ManagePy, directory: Path) -> ProviderDefinition:
 
 def _read(path: Path, origin: Origin) -> str:
     try:
+        text = _read_bytes(path, origin).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ProviderError("not a text file", origin=origin) from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _read_bytes(path: Path, origin: Origin) -> bytes:
+    try:
         if not path.is_file():
             # A pipe or a device would be read for ever.
             raise ProviderError("cannot be read: not a file", origin=origin)
-        return path.read_text(encoding="utf-8-sig")
+        return path.read_bytes()
     except OSError as error:
         raise ProviderError(f"cannot be read: {error.strerror}", origin=origin) from None
-    except UnicodeDecodeError:
-        raise ProviderError("not a text file", origin=origin) from None
 
 
 def _line_of(error: configparser.Error) -> int | None:

@@ -248,7 +248,7 @@ TARGETS: Mapping[str, Target] = {
     ),
     "manage": Target(
         manage_py,
-        ("from x import setup, N_\nsetup(name='org.example:x', version='1.0', description=N_('y'))\n",),
+        ("from plainbox.provider_manager import setup, N_\nsetup(name='org.example:x', version='1.0')\n",),
         "setup(|name=|version=|'1.0'|N_(|\\x00|lambda: |(|)|\n|#|\"\"\"|namespace=",
     ),
 }  # fmt: skip

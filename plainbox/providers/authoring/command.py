@@ -21,6 +21,8 @@ from plainbox.providers.provider import Provider
 from plainbox.units.origin import Origin
 
 if TYPE_CHECKING:
+    from plainbox.providers.manage_py import ManagePy
+
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 __all__ = ["Command", "Output", "SourceTree"]
@@ -59,18 +61,7 @@ class SourceTree:
         :class:`ProviderError` when there is no provider, or several.
         """
         if (directory / "manage.py").is_file():
-            said = read_manage_py(directory)
-            definition = from_manage_py(said, directory)
-            return cls(
-                definition,
-                definition.base_dir,
-                build_cmd=said.text("build_cmd"),
-                clean_cmd=said.text("clean_cmd"),
-                strict=said.keywords.get("strict") is not False,
-                deprecated=said.keywords.get("deprecated") is not False,
-                calculated=tuple(said.calculated),
-                extensions=said.extensions,
-            )
+            return cls.told(read_manage_py(directory), directory)
         if not directory.is_dir():
             raise ProviderError("no such directory", origin=Origin(str(directory)))
         files = sorted(directory.glob("*.provider"))
@@ -81,6 +72,21 @@ class SourceTree:
             "several providers in one directory" if files else "no provider in it: no manage.py and no .provider file",
             origin=Origin(str(directory)),
             hint="go to the directory of a provider, or name it with --provider DIR",
+        )
+
+    @classmethod
+    def told(cls, said: ManagePy, directory: Path) -> SourceTree:
+        """Return the tree in a directory that a call of ``setup()`` describes; :class:`ProviderError` when it is wrong."""
+        definition = from_manage_py(said, directory)
+        return cls(
+            definition,
+            definition.base_dir,
+            build_cmd=said.text("build_cmd"),
+            clean_cmd=said.text("clean_cmd"),
+            strict=said.switch("strict"),
+            deprecated=said.switch("deprecated"),
+            calculated=tuple(said.calculated),
+            extensions=said.extensions,
         )
 
     @classmethod

@@ -224,6 +224,7 @@ def test_any_text_is_a_definition_or_an_error(tmp_path: Path, text: str) -> None
 
 # -- source trees
 
+IMPORT = "from plainbox.provider_manager import setup, N_; "
 MANAGE = """#!/usr/bin/env python3
 from plainbox.provider_manager import setup, N_
 
@@ -257,16 +258,30 @@ def test_nothing_of_a_source_tree_is_executed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        pytest.param("", "manage.py: no call of setup() in it", id="nothing"),
-        pytest.param("setup(\n", "manage.py: not a Python file", id="no Python"),
-        pytest.param(b"# \xff\n", "manage.py: not a text file", id="binary"),
+        pytest.param("", "manage.py: no call of setup() of plainbox.provider_manager in it", id="nothing"),
+        pytest.param("setup(\n", "manage.py:1: not a Python file", id="no Python"),
+        pytest.param(b"\nx = '\xff'\n", "manage.py:2: not a Python file: ", id="binary"),
+        pytest.param(b"# coding: nope\n", "manage.py: not a Python file: unknown encoding", id="encoding"),
+        pytest.param(b"# coding: ascii\nx = '\xe9'\n", "manage.py: not a Python file: ", id="another encoding"),
         pytest.param("x = '\0'", "manage.py: not a Python file", id="a NUL byte"),
-        pytest.param("(" * 10_000, "manage.py: not a Python file", id="brackets"),
+        pytest.param("(" * 10_000, "manage.py:1: not a Python file", id="brackets"),
         pytest.param("-" * 100_000 + "1", "manage.py: not a Python file", id="depth"),
-        pytest.param("\nsetup()\n", "manage.py:2: '' is not a provider name", id="no name"),
-        pytest.param("setup(\n  name='org.example:x')", "manage.py:1: '' is not a version", id="no version"),
+        pytest.param(f"\n{IMPORT}setup()\n", "manage.py:2: '' is not a provider name", id="no name"),
+        pytest.param(f"{IMPORT}setup(\n  name='org.example:x')", "manage.py:1: '' is not a version", id="no version"),
         pytest.param(
-            "setup(name='org.example:x', version=1.0)", "manage.py:1: setup(): version is no text", id="a number"
+            f"{IMPORT}setup(name='org.example:x', version=1.0)",
+            "manage.py:1: setup(): version is no text",
+            id="a number",
+        ),
+        pytest.param(
+            f"{IMPORT}\nif x:\n  setup(name='a.b:c')\nelse:\n  setup(name='a.b:d')",
+            "manage.py:3: setup() is called in several places: lines 3, 5",
+            id="two calls",
+        ),
+        pytest.param(
+            f"{IMPORT}setup(name='a.b:c', **{{'name': 'a.b:d'}})",
+            "manage.py:1: setup(): name is given twice",
+            id="twice",
         ),
     ],
 )
@@ -283,7 +298,11 @@ def test_what_python_thinks_of_the_style_is_not_told(tmp_path: Path) -> None:
 
 
 def read_with(directory: Path, before: str, version: str) -> ProviderDefinition:
-    write(directory, f"{before}\n\nsetup(\n  name='org.example:x',\n  version={version})\n", "manage.py")
+    write(
+        directory,
+        f"{IMPORT.rstrip('; ')}\n{before}\nsetup(\n  name='org.example:x',\n  version={version})\n",
+        "manage.py",
+    )
     return from_source_tree(directory)
 
 
@@ -291,6 +310,12 @@ def read_with(directory: Path, before: str, version: str) -> ProviderDefinition:
     ("before", "version", "expected"),
     [
         ("", "'1' '.2'", "1.2"),
+        ("", "'1' + '.2'", "1.2"),
+        ("A = '1.'\nB = '2'", "A + B", "1.2"),
+        ("", "f'1.2'", "1.2"),
+        ("A = '1'\nB = 2", "f'{A}.{B}'", "1.2"),
+        ("A, B = 'a', '1.2'", "B", "1.2"),
+        ("(A, [B, C]) = f(), ('1.1', '1.2')", "C", "1.2"),
         ("VERSION = '1.2'", "VERSION", "1.2"),
         ("VERSION: str = '1.2'", "VERSION", "1.2"),
         ("A = '1.2'\nB = C = A", "C", "1.2"),
@@ -312,8 +337,22 @@ def test_what_is_known_without_running_it(tmp_path: Path, before: str, version: 
     ("before", "version"),
     [
         ("", "NAME"),
-        ("", "'1' + '2'"),
-        ("", "f'{1}.0'"),
+        ("", "'1' + 2"),
+        ("V = 'a'", "f'{V!r}.0'"),
+        ("V = 'a'", "f'{V:>9}.0'"),
+        ("", "f'{V}.0'"),
+        ("", f"f'{{{hex(10**5000)}}}'"),
+        ("A = '1' * 2", "A"),
+        ("A, B = B = 'a', '1', '2'", "B"),
+        ("A, *B = 'a', '1'", "B"),
+        ("A, V, *B = *a, '1', '2'", "V"),
+        ("A = '1'\n" + "".join(f"A{'A' * n} = {'A' * n} + {'A' * n}\n" for n in range(1, 60)), "A" * 60),
+        ("import plainbox\nimport other as plainbox", "plainbox.__version__"),
+        ("", "plainbox.__version__"),
+        ("V = '1'\nfrom other import *", "V"),
+        ("V = '1'\ndef f():\n  global V\n  V = '2'", "V"),
+        ("V = '1'\ntry: f()\nexcept E as V: pass", "V"),
+        ("V = '1'\nmatch f():\n  case V: pass", "V"),
         ("", "open('1')"),
         ("", "str('1')"),
         ("", "N_('1', '2')"),
@@ -337,24 +376,114 @@ def test_what_is_calculated_is_told(tmp_path: Path, before: str, version: str) -
     assert caught.value.origin is not None
     assert caught.value.origin.line_start == before.count("\n") + 5
     assert "./manage.py develop" in (caught.value.hint or "")
+    assert "without --provider" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize("keyword", ["name", "namespace", "description", "gettext_domain"])
 def test_every_part_of_the_definition_counts(tmp_path: Path, keyword: str) -> None:
     """No part of a definition is left out because it is calculated."""
     words = {"name": "'org.example:x'", "version": "'1'"} | {keyword: "f()"}
-    write(tmp_path, f"setup({', '.join(f'{key}={value}' for key, value in words.items())})", "manage.py")
+    write(tmp_path, f"{IMPORT}setup({', '.join(f'{key}={value}' for key, value in words.items())})", "manage.py")
     assert f"manage.py:1: {keyword} of setup() is calculated" in problem(tmp_path)
 
 
 def test_keywords_that_come_from_elsewhere(tmp_path: Path) -> None:
     """A mapping of keywords may hold any of them."""
-    write(tmp_path, "setup(name='org.example:x', version='1',\n**more)", "manage.py")
+    write(tmp_path, IMPORT + "setup(name='org.example:x', version='1',\n**more)", "manage.py")
     assert "manage.py:2: ** in the call of setup() is calculated" in problem(tmp_path)
 
 
 def test_a_keyword_that_is_none_is_not_given(tmp_path: Path) -> None:
     """None stands for what is usual."""
-    write(tmp_path, "setup(name='org.example:x', version='1', namespace=None, description=None)", "manage.py")
+    write(tmp_path, IMPORT + "setup(name='org.example:x', version='1', namespace=None, description=None)", "manage.py")
     found = from_source_tree(tmp_path)
     assert (found.namespace, found.description) == ("org.example", "")
+
+
+@pytest.mark.parametrize("mapping", ["dict(version='1.2')", "{'version': '1.2'}", "{'version': '1', 'version': '1.2'}"])
+def test_a_mapping_that_is_written_out_counts(tmp_path: Path, mapping: str) -> None:
+    """Keywords may be written as a mapping in the call."""
+    write(tmp_path, f"{IMPORT}setup(name='org.example:x', **{mapping})", "manage.py")
+    assert from_source_tree(tmp_path).version == "1.2"
+
+
+@pytest.mark.parametrize("mapping", ["{'a': 1, **b}", "{a: 1}", "dict(**a)", "dict(a)", "dict(version=f())"])
+def test_a_mapping_that_is_calculated_is_told(tmp_path: Path, mapping: str) -> None:
+    """A mapping of which any part is not known is no guess either."""
+    write(tmp_path, f"{IMPORT}setup(name='org.example:x', **{mapping})", "manage.py")
+    assert "of setup() is calculated" in problem(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("before", "call"),
+    [
+        ("from plainbox.provider_manager import setup", "setup"),
+        ("from plainbox.provider_manager import setup as begin", "begin"),
+        ("from plainbox.provider_manager import *", "setup"),
+        ("import plainbox.provider_manager", "plainbox.provider_manager.setup"),
+        ("import plainbox.provider_manager as pm", "pm.setup"),
+        ("from plainbox import provider_manager", "provider_manager.setup"),
+        ("from plainbox import provider_manager as pm", "pm.setup"),
+    ],
+)
+def test_every_way_to_setup(tmp_path: Path, before: str, call: str) -> None:
+    """setup() is what was imported from plainbox.provider_manager, under whatever name; no other function is."""
+    others = "other.setup(name='a.b:c')\nf().setup()\nfrom setuptools import setup as install\ninstall(name='c')\n"
+    write(tmp_path, f"{before}\n{others}{call}(name='org.example:x', version='1')\n", "manage.py")
+    assert (from_source_tree(tmp_path).name, from_source_tree(tmp_path).origin.line_start) == ("org.example:x", 6)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["from setuptools import setup\nsetup(name='x')", "setup()", "from plainbox import provider_manager\nsetup()"],
+)
+def test_a_setup_of_somebody_else_does_not_count(tmp_path: Path, text: str) -> None:
+    """The manage.py of something else is not taken for a provider's."""
+    write(tmp_path, text, "manage.py")
+    assert problem(tmp_path).startswith("manage.py: no call of setup() of plainbox.provider_manager in it")
+
+
+@pytest.mark.parametrize(
+    ("inside", "after"),
+    [
+        ("def main(V):\n  {}", ""),
+        ("def main(*, V='2'):\n  {}", ""),
+        ("def main():\n  V = '2'\n  {}", ""),
+        ("def main():\n  for V in f():\n    {}", ""),
+        ("def main():\n  with f() as V:\n    {}", ""),
+        ("def main():\n  V = '2'\n  def inner():\n    {}", ""),
+        ("main = lambda V: {}", ""),
+        ("def main():\n  {}", "main()\nV = '2'"),
+        ("for V in f():\n  {}", ""),
+    ],
+)
+def test_names_of_a_function_are_not_known(tmp_path: Path, inside: str, after: str) -> None:
+    """A name that may be something else where setup() is called is no constant of the module."""
+    call = inside.format("setup(name='org.example:x', version=V)")
+    write(tmp_path, f"{IMPORT}\nV = '1'\n{call}\n{after}\n", "manage.py")
+    assert "version of setup() is calculated" in problem(tmp_path)
+
+
+@pytest.mark.parametrize("before", ["def main():\n  def f(V): pass\n", "if __name__ == '__main__':\n"])
+@pytest.mark.parametrize("version", ["V", "plainbox.__version__"])
+def test_constants_are_known_in_functions(tmp_path: Path, before: str, version: str) -> None:
+    """A constant of the module counts wherever setup() is called."""
+    text = f"{IMPORT}\nimport plainbox\nV = {__version__!r}\n{before}  setup(name='org.example:x', version={version})\n"
+    write(tmp_path, text, "manage.py")
+    assert from_source_tree(tmp_path).version == __version__
+
+
+def test_what_comes_after_the_call_does_not_count(tmp_path: Path) -> None:
+    """setup() never returns: later values are none that it saw."""
+    write(tmp_path, f"{IMPORT}\nV = '1'\nsetup(name='org.example:x', version=V)\nV = '2'\n", "manage.py")
+    assert from_source_tree(tmp_path).version == "1"
+
+
+@pytest.mark.parametrize(
+    ("declaration", "encoding"), [("# -*- coding: latin-1 -*-", "latin-1"), ("", "utf-8"), ("", "utf-8-sig")]
+)
+def test_an_encoding_is_what_the_file_declares(tmp_path: Path, declaration: str, encoding: str) -> None:
+    """Python's own rules say how the text of a manage.py is encoded."""
+    text = f"{declaration}\r\n{IMPORT}setup(name='org.example:x', version='1', description='\xe9')"
+    write(tmp_path, text.encode(encoding), "manage.py")
+    assert from_source_tree(tmp_path).description == "\xe9"

@@ -50,7 +50,9 @@ def test_a_definition_may_be_named_itself(place: Callable[..., Path]) -> None:
 
 def test_a_source_tree_may_be_named(tmp_path: Path) -> None:
     """A definition beside manage.py wins."""
-    (tmp_path / "manage.py").write_text("setup(name='org.example:src', version='1')\n")
+    (tmp_path / "manage.py").write_text(
+        "from plainbox.provider_manager import setup\nsetup(name='org.example:src', version='1')\n"
+    )
     assert names(named_providers(tmp_path)) == ["org.example:src"]
     (tmp_path / "x.provider").write_text(GOOD.format(name="x"))
     assert names(named_providers(tmp_path)) == ["org.example:x"]

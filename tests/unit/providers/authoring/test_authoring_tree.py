@@ -4,14 +4,18 @@
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from authoring_rig import MANAGE, Said, write_tree
+from authoring_rig import MANAGE, UNITS, Said, write_tree
 
 from plainbox.errors import ProviderError
 from plainbox.providers.authoring.command import Command, SourceTree
 from plainbox.providers.authoring.commands import COMMANDS, load
+
+DEPRECATED = UNITS.replace("id: check\n", "name: check\n")
 
 
 def test_a_manage_py_is_read_and_not_run(tmp_path: Path) -> None:
@@ -43,6 +47,32 @@ def test_constants_are_known(tmp_path: Path) -> None:
     tree = SourceTree.read(write_tree(tmp_path, manage=constants + MANAGE.replace("version=", more)))
     assert (tree.build_cmd, tree.clean_cmd, tree.strict, tree.deprecated) == ("make x", "rm x", False, False)
     assert tree.calculated == ()
+
+
+@pytest.mark.parametrize(
+    ("word", "value"), [("0", False), ("1", True), ("False", False), ("True", True), ("None", True)]
+)
+def test_switches(tmp_path: Path, word: str, value: bool) -> None:
+    """0 and 1 are truth values, as they are when the file is run."""
+    manage = MANAGE.replace("version=", f"strict={word}, deprecated={word}, version=")
+    tree = SourceTree.read(write_tree(tmp_path, manage=manage))
+    assert (tree.strict, tree.deprecated) == (value, value)
+    validate = [sys.executable, write_tree(tmp_path, units=DEPRECATED, manage=manage) / "manage.py", "validate"]
+    done = subprocess.run(validate, capture_output=True, text=True, check=False)
+    assert ("PB" in done.stdout + done.stderr) == value
+
+
+@pytest.mark.parametrize("word", ["'no'", "2", "0.0", "''"])
+@pytest.mark.parametrize("keyword", ["strict", "deprecated"])
+def test_what_is_no_switch(tmp_path: Path, keyword: str, word: str) -> None:
+    """Anything else is one error, whether the file is read or run."""
+    directory = write_tree(tmp_path, manage=MANAGE.replace("version=", f"{keyword}={word}, version="))
+    with pytest.raises(ProviderError, match=rf"setup\(\): {keyword} is no True or False") as caught:
+        SourceTree.read(directory)
+    run = [sys.executable, directory / "manage.py", "info"]
+    done = subprocess.run(run, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert f"manage.py:4: {caught.value.message}\n  {caught.value.hint}" in done.stderr
 
 
 def test_extensions_are_named(tmp_path: Path) -> None:
