@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from plainbox.streams import Streams, clean
 
-__all__ = ["clean", "duration", "print_json", "print_table", "say", "warn", "write"]
+__all__ = ["clean", "complain", "duration", "print_json", "print_table", "say", "warn", "write"]
 
 
 _streams = Streams("plainbox")
@@ -18,6 +18,7 @@ _streams = Streams("plainbox")
 write = _streams.write
 say = _streams.say
 warn = _streams.warn
+complain = _streams.complain
 
 
 def print_json(schema: str, **content: object) -> None:

@@ -15,7 +15,7 @@ from types import FrameType
 
 from plainbox.cli.console.progress import first_reason, make_progress
 from plainbox.cli.console.summary import exit_code_of, print_summary
-from plainbox.cli.output import clean, say, warn
+from plainbox.cli.output import say, warn
 from plainbox.cli.reports import Report, parse_report, write_report
 from plainbox.errors import PlainboxError, SessionError
 from plainbox.runner.phases import SessionRun
@@ -65,10 +65,10 @@ def carry_through(run: SessionRun, arguments: argparse.Namespace) -> int:
     started = time.monotonic()
     session_id = run.manager.storage.id
     if not arguments.quiet:
-        say(f"{clean(run.state.metadata.title or '')}  (session {session_id})")
+        say(f"{run.state.metadata.title or ''}  (session {session_id})")
     for job, result in run.settled:
         label = OUTCOME_METADATA_MAP[result.outcome].label
-        say(f"{clean(job.id)} was interrupted: {label} - {first_reason(result)}")
+        say(f"{job.id} was interrupted: {label} - {first_reason(result)}")
     progress = make_progress(
         run.runner, functools.partial(_phase, run.state.metadata), verbose=arguments.verbose, quiet=arguments.quiet
     )
@@ -88,11 +88,7 @@ def carry_through(run: SessionRun, arguments: argparse.Namespace) -> int:
     print_summary(states, took_s)
     if run.failed_setup:
         failed = ", ".join(job.id for job in run.failed_setup)
-        say(
-            clean(
-                f"The setup has failed ({failed}), so nothing else was run. Try again with: plainbox resume {session_id}"
-            )
-        )
+        say(f"The setup has failed ({failed}), so nothing else was run. Try again with: plainbox resume {session_id}")
     elif not finished:
         say(f"Stopped before the end. Go on with: plainbox resume {session_id}")
         return exit_code_of_stop(run.stop, received)

@@ -95,4 +95,4 @@ def _made_of(unit: Unit) -> Iterator[Unit]:
         for parameters in samples([f"{{{name}}}" for name in sorted(unit.instance_parameters)], "default"):
             yield unit.instance_kind(unit.instance_data(), raw=unit.raw, provider=unit.provider, parameters=parameters)
     if isinstance(unit, JobDefinition):
-        yield from unit.descendants()
+        yield from unit.siblings_units()

@@ -12,7 +12,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from plainbox.cli.output import clean, say, write
+from plainbox.cli.output import complain, say, write
 from plainbox.errors import PlainboxError, UsageError
 
 _YAML = (".yaml", ".yml")
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
                 write(separator + translation.text.removesuffix("\n"))
                 separator = "---\n"
             elif arguments.check:
-                say(clean(f"{path}: can be translated, {units}"))
+                say(f"{path}: can be translated, {units}")
             else:
                 target = path.with_suffix(".yaml")
                 # Of x.pxu and x.txt one must not take the place of the other.
@@ -51,10 +51,10 @@ def run(arguments: argparse.Namespace) -> int:
                 made.add(target)
                 if arguments.remove:
                     path.unlink()
-                say(clean(f"{path} -> {target}: {units}"))
+                say(f"{path} -> {target}: {units}")
         except PlainboxError as error:
             # One bad file keeps no other from being translated.
-            say(clean(f"plainbox: {error}" + (f"\n  {error.hint}" if error.hint else "")))
+            complain(error)
             code = error.exit_code
     if not (code or arguments.stdout or arguments.check or arguments.remove):
         say("The PXU files define the same units again: delete them when you are content (--remove does it).")

@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from plainbox.cli.output import clean, say
+from plainbox.cli.output import say
 from plainbox.errors import UsageError
 
 __all__ = ["ask", "can_ask", "choose", "confirm"]
@@ -21,14 +21,14 @@ def choose(title: str, options: Sequence[str]) -> int:
     """Return the index of the option that was chosen; leaving without a choice is a :class:`UsageError`."""
     say(title)
     for number, option in enumerate(options, 1):
-        say(f"  {number:>3}  {clean(option)}")
+        say(f"  {number:>3}  {option}")
     while True:
         answer = ask(f"number (1 to {len(options)}, empty to leave): ")
         if not answer:
             raise UsageError("nothing was chosen")
         if answer.isdecimal() and 1 <= int(answer) <= len(options):
             return int(answer) - 1
-        say(f"{clean(answer)} is none of them")
+        say(f"{answer} is none of them")
 
 
 def confirm(question: str, *, default: bool) -> bool:

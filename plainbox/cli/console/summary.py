@@ -33,7 +33,7 @@ def print_summary(states: list[JobState], took_s: float) -> None:
     for state in attention[:_MOST_SHOWN]:
         data = OUTCOME_METADATA_MAP[state.result.outcome]
         reason = first_reason(state.result) or _last_line(state)
-        say(f"  {data.sigil} {clean(state.job.id)}: {data.label}{f' - {reason}' if reason else ''}")
+        say(f"  {data.sigil} {state.job.id}: {data.label}{f' - {reason}' if reason else ''}")
     if len(attention) > _MOST_SHOWN:
         say(f"  ... and {len(attention) - _MOST_SHOWN} more")
 
