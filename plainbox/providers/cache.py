@@ -231,9 +231,9 @@ def _load(path: Path) -> dict[str, _Entry]:
             status = os.fstat(file.fileno())
             if not _is_ours(status) or status.st_size > _MAX_BYTES:
                 return {}
-            checksum = int(file.readline(), 16)
+            checksum = file.readline()
             content = file.read()
-            if checksum != _checksum([content]):
+            if checksum != _checksum_line([content]):
                 return {}
             if time.time() - status.st_mtime > _DAY_S:
                 with contextlib.suppress(OSError):
@@ -274,7 +274,7 @@ def _store(path: Path, entries: dict[str, _Entry]) -> None:
     fd, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with open(fd, "wb") as file:
-            file.write(b"%08x\n" % _checksum(lines))
+            file.write(_checksum_line(lines))
             file.writelines(lines)
         os.replace(temporary, path)
     except BaseException:
@@ -282,6 +282,10 @@ def _store(path: Path, entries: dict[str, _Entry]) -> None:
             os.unlink(temporary)
         raise
     _remove_unused(path.parent)
+
+
+def _checksum_line(lines: Iterable[_Bytes]) -> bytes:
+    return b"%08x\n" % _checksum(lines)
 
 
 def _checksum(lines: Iterable[_Bytes]) -> int:
