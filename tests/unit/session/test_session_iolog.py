@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from store_rig import RecordingOps, session_with
+from store_rig import session_with
 
 from plainbox.errors import BrokenReferenceToExternalFile, CorruptedSessionError, StorageError, StorageFullError
 from plainbox.session.iolog import (
@@ -29,6 +29,7 @@ from plainbox.session.iolog import (
     verify,
 )
 from plainbox.session.iolog_reader import encode_frame
+from plainbox.testing.files import FaultyFiles
 
 MS = 1_000_000
 
@@ -53,7 +54,7 @@ def session(tmp_path: Path) -> Path:
 
 
 def writer(session: Path, job_id: str = "org.example::job", attempt: int = 1, **options: object) -> IOLogWriter:
-    options.setdefault("files", RecordingOps())
+    options.setdefault("files", FaultyFiles())
     return IOLogWriter(session, job_id, attempt, background=False, **options)  # type: ignore[arg-type]
 
 
@@ -234,7 +235,7 @@ def test_a_path_inside_the_session_is_resolved(session: Path) -> None:
 
 def test_a_log_is_durable_before_its_reference_exists(tmp_path: Path) -> None:
     """The directory is synced at the start, the file at the end, and only then is the result saved."""
-    ops = RecordingOps()
+    ops = FaultyFiles()
     storage = session_with(tmp_path, 0, files=ops)
     ops.forget()
     log = IOLogWriter(storage.location, "a", 1, files=ops, background=False)
@@ -278,7 +279,7 @@ def test_output_reaches_the_file_by_size_and_by_time(session: Path) -> None:
 def test_the_disk_is_at_most_four_mebibytes_or_five_seconds_behind(session: Path) -> None:
     """Syncs follow the amount of output and, when there is little, the clock."""
     clock = Clock()
-    ops = RecordingOps()
+    ops = FaultyFiles()
     log = writer(session, clock_ns=clock, files=ops)
     for _ in range(9):
         log.write("stdout", b"x" * (1 << 20))
@@ -296,7 +297,7 @@ def test_the_disk_is_at_most_four_mebibytes_or_five_seconds_behind(session: Path
 
 def test_the_writer_itself_flushes_while_the_job_is_silent(session: Path) -> None:
     """The end of a burst gets into the file although nothing more is written."""
-    log = IOLogWriter(session, "a", 1, files=RecordingOps())
+    log = IOLogWriter(session, "a", 1, files=FaultyFiles())
     log.write("stdout", b"one ")
     log.write("stdout", b"two")
     deadline = time.monotonic() + 20
@@ -310,7 +311,7 @@ def test_the_writer_itself_flushes_while_the_job_is_silent(session: Path) -> Non
 def test_a_silent_job_has_no_thread(session: Path) -> None:
     """Without output there is nothing to flush."""
     before = threading.active_count()
-    log = IOLogWriter(session, "a", 1, files=RecordingOps())
+    log = IOLogWriter(session, "a", 1, files=FaultyFiles())
     assert threading.active_count() == before
     assert log.close()["frames"] == 0
 
@@ -340,7 +341,7 @@ def test_output_over_the_limit_is_dropped_and_the_log_says_so(session: Path) -> 
 @pytest.mark.parametrize("failing", ["pwritev", "fdatasync"])
 def test_a_full_disk_does_not_end_the_job(session: Path, failing: str) -> None:
     """Writing fails in silence; the log ends with its last whole frame, and the reference is flagged."""
-    ops = RecordingOps()
+    ops = FaultyFiles()
     clock = Clock()
     log = writer(session, files=ops, clock_ns=clock)
     log.write("stdout", b"kept")
@@ -359,7 +360,7 @@ def test_a_full_disk_does_not_end_the_job(session: Path, failing: str) -> None:
 
 def test_a_disk_that_is_full_to_the_last_byte_leaves_a_log_without_trailer(session: Path) -> None:
     """Half a frame is cut off again, the trailer does not fit, and the reference still describes the file."""
-    ops = RecordingOps()
+    ops = FaultyFiles()
     log = writer(session, files=ops)
     log.write("stdout", b"kept")
     ops.write_limit = 10
@@ -374,7 +375,7 @@ def test_a_disk_that_is_full_to_the_last_byte_leaves_a_log_without_trailer(sessi
 
 def test_short_and_interrupted_writes_leave_a_whole_log(session: Path) -> None:
     """A system that takes a few bytes at a time gets all of them in the end."""
-    ops = RecordingOps()
+    ops = FaultyFiles()
     ops.write_limit, ops.interrupt_every = 7, 5
     log = writer(session, files=ops)
     log.write("stdout", b"x" * 500)
@@ -388,7 +389,7 @@ def test_a_log_that_cannot_be_made_is_an_error_before_the_job_starts(
     session: Path, number: int, kind: type[StorageError]
 ) -> None:
     """Nothing has run yet, so this one is raised."""
-    ops = RecordingOps()
+    ops = FaultyFiles()
     ops.fail("open", number)
     with pytest.raises(kind) as caught:
         writer(session, files=ops)
@@ -408,7 +409,7 @@ def test_a_log_of_an_attempt_that_never_started_can_be_discarded(session: Path) 
 def test_a_log_that_cannot_be_made_leaves_no_file(session: Path) -> None:
     """What was begun of it is taken back."""
     for call in ("pwrite", "fsync"):
-        ops = RecordingOps()
+        ops = FaultyFiles()
         ops.fail(call, errno.ENOSPC)
         with pytest.raises(StorageFullError):
             writer(session, files=ops)
@@ -423,7 +424,7 @@ def test_a_machine_without_threads_does_not_end_the_job(session: Path, monkeypat
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    log = IOLogWriter(session, "a", 1, files=RecordingOps())
+    log = IOLogWriter(session, "a", 1, files=FaultyFiles())
     log.write("stdout", b"one ")
     log.write("stdout", b"two")
     reference = log.close()
@@ -433,7 +434,7 @@ def test_a_machine_without_threads_does_not_end_the_job(session: Path, monkeypat
 
 def test_an_incomplete_log_is_durable_too(session: Path) -> None:
     """What a log without space has is synced before its reference exists."""
-    ops = RecordingOps()
+    ops = FaultyFiles()
     log = writer(session, files=ops)
     log.write("stdout", b"kept")
     ops.fail("pwritev", errno.ENOSPC)
@@ -447,7 +448,7 @@ def test_an_incomplete_log_is_durable_too(session: Path) -> None:
 def test_the_log_goes_on_when_there_is_space_again(session: Path) -> None:
     """A second after a failed write the next one is tried; a note tells how much is missing in between."""
     clock = Clock()
-    ops = RecordingOps()
+    ops = FaultyFiles()
     log = writer(session, files=ops, clock_ns=clock)
     log.write("stdout", b"before ")
     ops.fail("pwritev", errno.ENOSPC)
@@ -476,7 +477,7 @@ def test_the_log_goes_on_when_there_is_space_again(session: Path) -> None:
 
 def test_space_that_comes_back_at_the_end_is_used_for_the_note(session: Path) -> None:
     """A log that is closed within the pause still says what it lacks, and how much went over its limit."""
-    ops = RecordingOps()
+    ops = FaultyFiles()
     log = writer(session, files=ops, max_log_bytes=70_000, clock_ns=Clock())
     ops.fail("pwritev", errno.EDQUOT)
     log.write("stdout", b"x" * 100_000)
@@ -493,7 +494,7 @@ def test_space_that_comes_back_at_the_end_is_used_for_the_note(session: Path) ->
 def test_nothing_is_written_to_a_medium_that_has_failed(session: Path) -> None:
     """Other errors than missing space are for good."""
     clock = Clock()
-    ops = RecordingOps()
+    ops = FaultyFiles()
     log = writer(session, files=ops, clock_ns=clock)
     ops.fail("pwritev", errno.EIO)
     log.write("stdout", b"x")
@@ -614,7 +615,7 @@ def test_a_dead_writers_log_can_be_sealed(session: Path) -> None:
     del log
     with path.open("ab") as file:
         file.write(b"o 15 100 0000")
-    ops = RecordingOps()
+    ops = FaultyFiles()
     reference = seal_log(session, relative, "the tester was killed", files=ops)
     assert text_of(session, reference) == [("stdout", b"the last words"), ("note", b"the tester was killed")]
     assert (reference["path"], reference["frames"], reference["out"]) == (relative, 2, 14)

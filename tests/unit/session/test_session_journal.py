@@ -10,18 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from store_rig import (
-    RecordingOps,
-    agrees,
-    ck,
-    full,
-    journal_of,
-    reopened,
-    result,
-    results_of,
-    second_reader,
-    session_with,
-)
+from store_rig import agrees, ck, full, journal_of, reopened, result, results_of, second_reader, session_with
 
 from plainbox.errors import (
     CorruptedSessionError,
@@ -35,6 +24,7 @@ from plainbox.session.codec import NO_SUM, decode_line, encode_line
 from plainbox.session.scan import Content, scan
 from plainbox.session.storage import SessionStorage
 from plainbox.session.tree import Tree
+from plainbox.testing.files import FaultyFiles
 
 
 def loaded(storage: SessionStorage) -> dict[str, int]:
@@ -51,7 +41,7 @@ def payloads(path: Path) -> list[dict[str, object]]:
 
 def test_the_first_checkpoint_is_synced_before_it_has_its_name(tmp_path: Path) -> None:
     """File sync, rename, directory sync, in this order; the hint only afterwards."""
-    ops = RecordingOps()
+    ops = FaultyFiles()
     storage = SessionStorage.create(tmp_path, files=ops)
     ops.forget()
     storage.save_checkpoint(full(meta={"title": "first"}))
@@ -68,7 +58,7 @@ def test_the_first_checkpoint_is_synced_before_it_has_its_name(tmp_path: Path) -
 
 def test_a_change_costs_one_write_and_one_sync(tmp_path: Path) -> None:
     """Each later change is one append and exactly one sync of the journal, and the sync comes second."""
-    ops = RecordingOps()
+    ops = FaultyFiles()
     storage = session_with(tmp_path, 2, files=ops)
     for number in range(5):
         ops.forget()
@@ -83,7 +73,7 @@ def test_a_change_costs_one_write_and_one_sync(tmp_path: Path) -> None:
 
 def test_the_size_of_a_change_does_not_depend_on_the_session(tmp_path: Path) -> None:
     """A record is as long after 3000 jobs as after 100."""
-    ops = RecordingOps()
+    ops = FaultyFiles()
     storage = SessionStorage.create(tmp_path, files=ops)
     storage.save_checkpoint(full(jobs={f"job-{number}": {"sum": "0" * 64} for number in range(3000)}))
     sizes = []
@@ -101,7 +91,7 @@ def test_a_writer_that_comes_back_announces_itself_durably(tmp_path: Path) -> No
     """After reopening, the ``open`` record is on the disk before the first change is written."""
     storage = session_with(tmp_path, 2)
     storage.close()
-    ops = RecordingOps()
+    ops = FaultyFiles()
     again = SessionStorage(storage.location, files=ops)
     again.environment = {"kernel": "6.1"}
     again.save_checkpoint(result(7))
@@ -123,7 +113,7 @@ def test_a_writer_that_comes_back_announces_itself_durably(tmp_path: Path) -> No
 
 def test_short_and_interrupted_writes_give_the_same_state(tmp_path: Path) -> None:
     """Writes of one byte, every third one interrupted, leave a whole journal."""
-    ops = RecordingOps()
+    ops = FaultyFiles()
     ops.write_limit = 1
     ops.interrupt_every = 3
     storage = session_with(tmp_path, 5, files=ops)
@@ -169,7 +159,7 @@ def test_a_new_generation_outlives_the_old_one(tmp_path: Path) -> None:
 
 def test_a_change_before_any_state_makes_the_first_generation(tmp_path: Path) -> None:
     """A change on a fresh session is folded into nothing and becomes the dump."""
-    storage = SessionStorage.create(tmp_path, files=RecordingOps())
+    storage = SessionStorage.create(tmp_path, files=FaultyFiles())
     storage.save_checkpoint(result(4))
     assert loaded(storage) == {"org.example::job-4": 4}
     assert [record["t"] for record in storage.records()] == ["head", "full", "full-end", "open"]
@@ -177,7 +167,7 @@ def test_a_change_before_any_state_makes_the_first_generation(tmp_path: Path) ->
 
 def test_notes_travel_with_the_next_change(tmp_path: Path) -> None:
     """A remark costs no write of its own; one that must not wait is a record, and one that is left over too."""
-    ops = RecordingOps()
+    ops = FaultyFiles()
     storage = session_with(tmp_path, 1, files=ops)
     ops.forget()
     storage.note("resume-decision", {"job": "a"})
@@ -254,7 +244,7 @@ def test_a_change_too_long_for_a_record_becomes_a_generation(tmp_path: Path, mon
 )
 def test_a_later_version_is_refused_by_name(tmp_path: Path, head: dict[str, object], named: str) -> None:
     """A journal of another schema, or one that needs an unknown feature, says who can read it."""
-    storage = SessionStorage.create(tmp_path, files=RecordingOps())
+    storage = SessionStorage.create(tmp_path, files=FaultyFiles())
     payload = {"t": "head", "uuid": "u", "gen": 1, "base": True, **head}
     journal_of(storage).write_bytes(encode_line(0, NO_SUM, payload))
     with pytest.raises(IncompatibleSessionError, match=named):
@@ -266,7 +256,7 @@ def test_a_later_version_is_refused_by_name(tmp_path: Path, head: dict[str, obje
 
 def test_a_full_disk_costs_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     """Without space the file ends where it did, the error keeps its number, and the next save holds everything."""
-    ops = RecordingOps()
+    ops = FaultyFiles()
     storage = session_with(tmp_path, 3, files=ops)
     size = journal_of(storage).stat().st_size
     ops.forget()
@@ -286,7 +276,7 @@ def test_a_full_disk_costs_nothing_that_was_acknowledged(tmp_path: Path) -> None
 
 def test_a_write_that_ran_into_the_limit_half_way_is_taken_back(tmp_path: Path) -> None:
     """Half a record is cut off before the retry, and the retry that finds room succeeds."""
-    ops = RecordingOps()
+    ops = FaultyFiles()
     storage = session_with(tmp_path, 1, files=ops)
     ops.write_limit = 40
     ops.heal()
@@ -300,7 +290,7 @@ def test_a_write_that_ran_into_the_limit_half_way_is_taken_back(tmp_path: Path) 
 
 def test_when_the_file_cannot_be_cut_the_next_save_does_it(tmp_path: Path) -> None:
     """A tail that could not be taken back is taken back before anything else is written."""
-    ops = RecordingOps()
+    ops = FaultyFiles()
     storage = session_with(tmp_path, 1, files=ops)
     size = journal_of(storage).stat().st_size
     ops.write_limit = 40
@@ -318,7 +308,7 @@ def test_when_the_file_cannot_be_cut_the_next_save_does_it(tmp_path: Path) -> No
 
 def test_a_failed_sync_is_never_repeated(tmp_path: Path) -> None:
     """After EIO the descriptor is left alone; the change is in a new generation, whole and synced."""
-    ops = RecordingOps()
+    ops = FaultyFiles()
     storage = session_with(tmp_path, 3, files=ops)
     ops.heal()
     ops.forget()
@@ -338,7 +328,7 @@ def test_a_failed_sync_is_never_repeated(tmp_path: Path) -> None:
 
 def test_when_the_medium_fails_twice_the_storage_is_dead(tmp_path: Path) -> None:
     """EIO again for the new generation raises at once and for ever; what was acknowledged can still be read."""
-    ops = RecordingOps()
+    ops = FaultyFiles()
     storage = session_with(tmp_path, 3, files=ops)
     ops.fail("fdatasync", errno.EIO)
     with pytest.raises(StorageFailedError) as caught:
@@ -356,7 +346,7 @@ def test_when_the_medium_fails_twice_the_storage_is_dead(tmp_path: Path) -> None
 
 def test_no_room_for_the_new_generation_leaves_the_storage_usable(tmp_path: Path) -> None:
     """A failed sync followed by a full disk is a full disk; the untrusted file is still never used again."""
-    ops = RecordingOps()
+    ops = FaultyFiles()
     storage = session_with(tmp_path, 2, files=ops)
     ops.heal()
     ops.forget()
@@ -374,7 +364,7 @@ def test_no_room_for_the_new_generation_leaves_the_storage_usable(tmp_path: Path
 @pytest.mark.parametrize("call", ["pwrite", "fdatasync", "rename", "fsync"])
 def test_a_generation_that_fails_is_not_half_there(tmp_path: Path, call: str) -> None:
     """Whatever fails while a whole state is written, the session still loads, with the old state or the new."""
-    ops = RecordingOps()
+    ops = FaultyFiles()
     storage = session_with(tmp_path, 2, files=ops)
     ops.fail(call, errno.EIO)
     with pytest.raises(StorageFailedError):
@@ -408,7 +398,7 @@ def test_somebody_elses_hand_in_the_file_is_noticed(tmp_path: Path, how: str) ->
 def test_an_interrupt_waits_for_the_end_of_the_record(tmp_path: Path) -> None:
     """SIGINT in the middle of a save is raised after it, and the record is there."""
 
-    class InterruptingOps(RecordingOps):
+    class InterruptingOps(FaultyFiles):
         armed = False
 
         def fdatasync(self, fd: int) -> None:
@@ -434,7 +424,7 @@ def test_an_interrupt_waits_for_the_end_of_the_record(tmp_path: Path) -> None:
 
 def test_what_cannot_be_stored_leaves_no_trace(tmp_path: Path) -> None:
     """A refused change writes nothing and does not disturb the next one."""
-    ops = RecordingOps()
+    ops = FaultyFiles()
     storage = session_with(tmp_path, 1, files=ops)
     before = journal_of(storage).read_bytes()
     for wrong in (
@@ -471,7 +461,7 @@ def twenty(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes, bytes
 
 def verdict(location: Path) -> bytes | str:
     """The loaded state, or the kind of the error; anything else fails the test."""
-    storage = SessionStorage(location, files=RecordingOps())
+    storage = SessionStorage(location, files=FaultyFiles())
     try:
         return storage.load_checkpoint()
     except CorruptedSessionError as error:
@@ -590,7 +580,7 @@ def test_a_writer_goes_on_after_any_torn_tail(tmp_path: Path) -> None:
     for size in range(last, len(data) + 1, 7):
         path.write_bytes(data[:size])
         head.unlink(missing_ok=True)
-        again = SessionStorage(path.parent, files=RecordingOps())
+        again = SessionStorage(path.parent, files=FaultyFiles())
         before = results_of(again.load_checkpoint())
         again.save_checkpoint(result(50))
         again.close()

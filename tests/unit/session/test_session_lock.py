@@ -9,11 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from store_rig import RecordingOps, full, reopened, result, results_of, session_with
+from store_rig import full, reopened, result, results_of, session_with
 
 from plainbox.errors import LockedStorageError, StorageClosedError, StorageError, StorageFailedError, StorageGoneError
 from plainbox.session.lock import lock_owner
 from plainbox.session.storage import SessionStorage
+from plainbox.testing.files import FaultyFiles
 
 #: Saves results for ever, each number acknowledged on stdout after the save has returned.
 WRITER = """
@@ -224,7 +225,7 @@ def test_asking_for_the_owner_does_not_get_in_the_way(tmp_path: Path) -> None:
     storage = session_with(tmp_path, 1)
     storage.close()
 
-    class AskedOps(RecordingOps):
+    class AskedOps(FaultyFiles):
         asked = 2
 
         def flock(self, fd: int, operation: int) -> None:
@@ -242,7 +243,7 @@ def test_a_lock_file_that_was_exchanged_is_locked_again(tmp_path: Path) -> None:
     storage.close()
     lock = Path(storage.location) / "lock"
 
-    class ExchangingOps(RecordingOps):
+    class ExchangingOps(FaultyFiles):
         done = False
 
         def flock(self, fd: int, operation: int) -> None:
@@ -267,7 +268,7 @@ def test_a_file_system_that_cannot_lock_is_named(tmp_path: Path, number: int, ki
     """Without a lock there is no writing, and the message says why."""
     storage = session_with(tmp_path, 1)
     storage.close()
-    ops = RecordingOps()
+    ops = FaultyFiles()
     ops.fail("flock", number)
     with pytest.raises(kind) as caught:
         SessionStorage(storage.location, files=ops).save_checkpoint(result(1))
@@ -278,7 +279,7 @@ def test_a_read_only_medium_turns_writers_away_and_lets_readers_in(tmp_path: Pat
     """EROFS comes from the lock, before anything else is tried; loading needs no lock."""
     storage = session_with(tmp_path, 1)
     storage.close()
-    ops = RecordingOps()
+    ops = FaultyFiles()
     ops.fail("open", errno.EROFS)
     reader = SessionStorage(storage.location, files=ops)
     with pytest.raises(StorageError) as caught:
@@ -291,7 +292,7 @@ def test_a_full_disk_does_not_keep_a_session_from_being_locked(tmp_path: Path) -
     """The owner's text is for people; without it the lock is a lock all the same."""
     storage = session_with(tmp_path, 1)
     storage.close()
-    ops = RecordingOps()
+    ops = FaultyFiles()
     ops.fail("pwrite", errno.ENOSPC)
     mine = SessionStorage(storage.location, files=ops)
     mine.lock()

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 from audit import checkpoint
 from manager_rig import Provider, full, give, job, job_state, plan, reload, result, session, state_of
-from store_rig import RecordingOps
 
 from plainbox.errors import (
     DependencyDuplicateError,
@@ -31,6 +30,7 @@ from plainbox.session import (
 )
 from plainbox.session.files import FileOps
 from plainbox.session.manager import at_most_one_context_filter
+from plainbox.testing.files import FaultyFiles
 from plainbox.units import ExporterUnit
 
 
@@ -529,7 +529,7 @@ def test_checkpoint_without_a_device(storage: SessionStorage) -> None:
 
 def test_checkpoint_without_changes(tmp_path: Path) -> None:
     """Nothing changed, nothing written and nothing synced; the same right after loading."""
-    ops = RecordingOps()
+    ops = FaultyFiles()
     manager = session(tmp_path, one := job("one"), files=ops, run=[one])
     give(manager, "one", result())
     checkpoint(manager)
@@ -546,7 +546,7 @@ def test_checkpoint_without_changes(tmp_path: Path) -> None:
 
 def test_first_checkpoint(tmp_path: Path) -> None:
     """The first checkpoint is a file that is synced before it has its name, and a name that is synced too."""
-    ops = RecordingOps()
+    ops = FaultyFiles()
     manager = session(tmp_path, one := job("one"), files=ops, run=[one])
     ops.forget()
     manager.checkpoint()
@@ -557,7 +557,7 @@ def test_first_checkpoint(tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", [100, 2000])
 def test_checkpoint_of_one_result(tmp_path: Path, count: int) -> None:
     """One result is one append and one sync, of a size that has nothing to do with that of the session."""
-    ops = RecordingOps()
+    ops = FaultyFiles()
     jobs = [job(f"job-{number:05}") for number in range(count)]
     manager = session(tmp_path, *jobs, files=ops, run=jobs)
     manager.checkpoint()
@@ -587,7 +587,7 @@ def test_flags_changed_in_place(tmp_path: Path) -> None:
 
 def test_full_disk(tmp_path: Path) -> None:
     """Without space the checkpoint fails with its number, and the next one has everything that was pending."""
-    ops = RecordingOps()
+    ops = FaultyFiles()
     one, two = job("one"), job("two")
     manager = session(tmp_path, one, two, files=ops, run=[one, two])
     checkpoint(manager)
@@ -609,7 +609,7 @@ def test_full_disk(tmp_path: Path) -> None:
 
 def test_failed_first_checkpoint(tmp_path: Path) -> None:
     """A first checkpoint that failed is made in full the next time."""
-    ops = RecordingOps()
+    ops = FaultyFiles()
     manager = session(tmp_path, one := job("one"), files=ops, run=[one])
     ops.fail("pwrite", errno.ENOSPC)
     with pytest.raises(StorageFullError):

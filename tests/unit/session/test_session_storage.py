@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from store_rig import RecordingOps, ck, full, journal_of, reopened, result, results_of, session_with
+from store_rig import ck, full, journal_of, reopened, result, results_of, session_with
 
 from plainbox.errors import (
     CorruptedSessionError,
@@ -26,12 +26,13 @@ from plainbox.session import storage as storage_module
 from plainbox.session.generation import FileIdentity, read_generation
 from plainbox.session.storage import SessionStorage, SessionStorageRepository
 from plainbox.session.tree import canonical_full
+from plainbox.testing.files import FaultyFiles
 
 STAMP = r"\d{4}-\d\d-\d\dT\d\d\.\d\d\.\d\d\.\d{6}"
 
 
 def make(base: Path, prefix: str = "pbox-") -> SessionStorage:
-    return SessionStorage.create(base, prefix, files=RecordingOps())
+    return SessionStorage.create(base, prefix, files=FaultyFiles())
 
 
 # Making and removing
@@ -66,7 +67,7 @@ def test_the_prefix_becomes_a_slug(tmp_path: Path) -> None:
 
 def test_create_makes_the_directory_durable_before_and_after_it_has_its_name(tmp_path: Path) -> None:
     """The directory is synced, renamed, and then its parent is synced."""
-    ops = RecordingOps()
+    ops = FaultyFiles()
     storage = SessionStorage.create(tmp_path, files=ops)
     name = Path(storage.location).name
     syncs = ops.names("fsync", "rename")
@@ -78,7 +79,7 @@ def test_create_makes_the_directory_durable_before_and_after_it_has_its_name(tmp
 def test_a_name_that_is_taken_gets_a_number(tmp_path: Path) -> None:
     """Two sessions of the same moment have different names."""
 
-    class TakenOps(RecordingOps):
+    class TakenOps(FaultyFiles):
         taken = 2
 
         def rename(self, source: str | Path, target: str | Path, *, dir_fd: int | None = None) -> None:
@@ -112,7 +113,7 @@ for _ in range(60):
 @pytest.mark.parametrize("call", ["mkdir", "fsync", "rename", "flock", "open"])
 def test_a_creation_that_fails_leaves_nothing(tmp_path: Path, call: str) -> None:
     """The error passes with its number, and the repository is as empty as before."""
-    ops = RecordingOps()
+    ops = FaultyFiles()
     ops.fail(call, errno.EACCES, lambda number: number == 1)
     with pytest.raises(OSError) as caught:
         SessionStorage.create(tmp_path, files=ops)
@@ -268,7 +269,7 @@ def test_close_of_a_session_that_wrote_nothing_writes_nothing(tmp_path: Path) ->
 
 def test_a_clean_end_that_finds_no_room_is_an_end_all_the_same(tmp_path: Path) -> None:
     """Everything was durable before, so close does not raise, and the lock is free."""
-    ops = RecordingOps()
+    ops = FaultyFiles()
     storage = session_with(tmp_path, 2, files=ops)
     ops.fail("pwrite", errno.ENOSPC)
     storage.close()

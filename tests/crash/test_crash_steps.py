@@ -10,12 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from store_rig import RecordingOps, Stopped, agrees, ck, full, journal_of, reopened, result, second_reader
+from store_rig import agrees, ck, full, journal_of, reopened, result, second_reader
 
 from plainbox.errors import CorruptedSessionError, StorageFullError
 from plainbox.session import journal_reader
 from plainbox.session.files import PathLike
 from plainbox.session.storage import SessionStorage, SessionStorageRepository
+from plainbox.testing.files import FaultyFiles, Stopped
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +39,7 @@ class Progress:
         self.states.append(reopened(storage).load_checkpoint())
 
 
-def ordinary_life(base: Path, ops: RecordingOps, progress: Progress) -> None:
+def ordinary_life(base: Path, ops: FaultyFiles, progress: Progress) -> None:
     """Create, save, remark, replace the state, close, come back, go on, compact, close."""
     storage = SessionStorage.create(base, files=ops)
     progress.location = storage.location
@@ -57,7 +58,7 @@ def ordinary_life(base: Path, ops: RecordingOps, progress: Progress) -> None:
     storage.close()
 
 
-def full_disk(base: Path, ops: RecordingOps, progress: Progress) -> None:
+def full_disk(base: Path, ops: FaultyFiles, progress: Progress) -> None:
     """An append that runs out of space twice, half written, and succeeds later."""
     storage = SessionStorage.create(base, files=ops)
     progress.location = storage.location
@@ -74,7 +75,7 @@ def full_disk(base: Path, ops: RecordingOps, progress: Progress) -> None:
     storage.close()
 
 
-def failed_sync(base: Path, ops: RecordingOps, progress: Progress) -> None:
+def failed_sync(base: Path, ops: FaultyFiles, progress: Progress) -> None:
     """A sync that fails, so that the change ends up in a new generation."""
     storage = SessionStorage.create(base, files=ops)
     progress.location = storage.location
@@ -87,17 +88,17 @@ def failed_sync(base: Path, ops: RecordingOps, progress: Progress) -> None:
     storage.close()
 
 
-Script = Callable[[Path, RecordingOps, Progress], None]
+Script = Callable[[Path, FaultyFiles, Progress], None]
 
 
-def run_until_stopped(script: Script, base: Path, ops: RecordingOps) -> Progress:
+def run_until_stopped(script: Script, base: Path, ops: FaultyFiles) -> Progress:
     progress = Progress()
     with contextlib.suppress(Stopped):
         script(base, ops, progress)
     return progress
 
 
-def rehearse(script: Script, base: Path, ops: RecordingOps) -> Progress:
+def rehearse(script: Script, base: Path, ops: FaultyFiles) -> Progress:
     """Run the script to its end; what it leaves is the model of all other runs."""
     progress = Progress()
     script(base, ops, progress)
@@ -145,7 +146,7 @@ def check_survivor(base: Path, progress: Progress, model: Progress) -> None:
 @pytest.mark.parametrize("script", [ordinary_life, full_disk, failed_sync])
 def test_a_process_that_stops_at_any_step_loses_nothing_acknowledged(script: Script, tmp_path: Path) -> None:
     """Before each call, after it, and with half of a write done."""
-    ops = RecordingOps()
+    ops = FaultyFiles()
     model = rehearse(script, tmp_path / "model", ops)
     total = len(ops.steps)
     assert total > 30
@@ -154,7 +155,7 @@ def test_a_process_that_stops_at_any_step_loses_nothing_acknowledged(script: Scr
             call = ops.steps[step - 1][0]
             if (how == "half" and call != "pwrite") or (how == "after" and call == "reach"):
                 continue
-            stopping = RecordingOps()
+            stopping = FaultyFiles()
             stopping.stop_at, stopping.how = step, how
             base = tmp_path / f"{step}-{how}"
             progress = run_until_stopped(script, base, stopping)
@@ -165,10 +166,10 @@ def test_a_removal_that_stops_at_any_step_leaves_all_or_nothing(tmp_path: Path) 
     """A session that is being removed is listed whole or not at all, and the leftovers can be cleared away."""
     for step in range(1, 8):
         base = tmp_path / str(step)
-        storage = SessionStorage.create(base, files=RecordingOps())
+        storage = SessionStorage.create(base, files=FaultyFiles())
         storage.save_checkpoint(full(meta={"title": "gone"}))
         storage.close()
-        ops = RecordingOps()
+        ops = FaultyFiles()
         ops.stop_at = step
         removing = SessionStorage(storage.location, files=ops)
         with contextlib.suppress(Stopped):
@@ -181,7 +182,7 @@ def test_a_removal_that_stops_at_any_step_leaves_all_or_nothing(tmp_path: Path) 
         assert [name for name in os.listdir(base) if name.startswith(".")] == []
 
 
-class PowerLossOps(RecordingOps):
+class PowerLossOps(FaultyFiles):
     """Knows what is on the disk for certain: contents since their last sync, names since their directory's."""
 
     def __init__(self) -> None:
@@ -236,12 +237,12 @@ class PowerLossOps(RecordingOps):
 
 class NoFileSync(PowerLossOps):
     def fdatasync(self, fd: int) -> None:
-        RecordingOps.fdatasync(self, fd)
+        FaultyFiles.fdatasync(self, fd)
 
 
 class NoDirectorySync(PowerLossOps):
     def fsync(self, fd: int) -> None:
-        RecordingOps.fsync(self, fd)
+        FaultyFiles.fsync(self, fd)
 
 
 def power_losses(script: Script, tmp_path: Path, make: type[PowerLossOps]) -> None:

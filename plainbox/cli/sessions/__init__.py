@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The actions of ``plainbox session``, one module each."""
