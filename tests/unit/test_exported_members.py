@@ -31,9 +31,8 @@ def source(name: str) -> Path:
 
 def says_what_it_exports(name: str) -> bool:
     # The modules of commands all have the same functions, which the command line looks up by name.
-    return source(name).name not in ("__init__.py", "__main__.py") and not name.startswith(
-        ("plainbox.cli.commands.", "plainbox.cli.sessions.")
-    )
+    by_name = ("plainbox.cli.commands.", "plainbox.cli.sessions.")
+    return source(name).name not in ("__init__.py", "__main__.py") and not name.startswith(by_name)
 
 
 @pytest.mark.parametrize("name", MODULES)
