@@ -4,13 +4,14 @@
 # make check  - lint, types, layers, documentation
 # make docs   - the documentation and the manual pages, in docs/_build
 # make bench  - measure, beside the figures to reach
+# make crash  - kill it, cut its power, fill its disk and break its files, thousands of times
 # make fuzz   - feed the readers of foreign text with whatever breaks them
 
 VENV := .venv
 BIN := $(VENV)/bin
 PY := $(BIN)/python
 
-.PHONY: run test check bench fuzz docs clean debian-packages
+.PHONY: run test check bench crash fuzz docs clean debian-packages
 
 run: $(VENV)/.base
 	@$(BIN)/plainbox run --no-input -o html:plainbox-report.html org.plainbox::machine-automated
@@ -31,6 +32,9 @@ docs: $(VENV)/.check
 
 bench: $(VENV)/.test
 	$(PY) -m benchmarks
+
+crash: $(VENV)/.test debian-packages
+	$(PY) -m tests.crash $(CRASH)
 
 fuzz: $(VENV)/.fuzz
 	$(PY) -m tests.fuzz
@@ -58,7 +62,7 @@ $(VENV)/.check: $(VENV)/.base
 
 # Programs that tests drive for real. Installed where that may be done, named where not.
 debian-packages:
-	@sh .ci/debian-packages chromium make gcc libc6-dev gettext shellcheck dpkg-dev
+	@sh .ci/debian-packages chromium make gcc libc6-dev gettext shellcheck dpkg-dev strace systemd
 
 clean:
 	rm -rf $(VENV) build dist docs/_build *.egg-info

@@ -26,6 +26,7 @@ command that it ends::
     │   │   └── StorageClosedError              used after close() or destroy()
     │   ├── StorageGoneError (FileNotFoundError)  the session directory does not exist
     │   ├── LockedStorageError (OSError)        another process owns the session
+    │   ├── SessionAuditError              70   a checkpoint that does not hold its state: a fault of the program
     │   └── SessionResumeError
     │       ├── CorruptedSessionError           what is stored is damaged
     │       ├── IncompatibleSessionError        stored by another version
@@ -34,8 +35,7 @@ command that it ends::
     ├── TaskError                           4   an execution could not be carried out
     │   ├── AdviceProtocolError (RuntimeError)  an advice broke its contract
     │   ├── ChainError                          a chain, advice or parameter that is not known
-    │   ├── JobStartError                       the process could not be started
-    │   └── JobTimeout                          the job ran longer than its limit
+    │   └── JobStartError                       the process could not be started
     └── ExporterError                       4   a report could not be made
 """
 
@@ -70,6 +70,7 @@ __all__ = [
     "StorageClosedError",
     "StorageGoneError",
     "LockedStorageError",
+    "SessionAuditError",
     "SessionResumeError",
     "CorruptedSessionError",
     "IncompatibleSessionError",
@@ -79,7 +80,6 @@ __all__ = [
     "AdviceProtocolError",
     "ChainError",
     "JobStartError",
-    "JobTimeout",
     "ExporterError",
 ]
 
@@ -244,6 +244,18 @@ class LockedStorageError(SessionError, OSError):
         return self.message
 
 
+class SessionAuditError(SessionError):
+    """What was changed without the session hearing of it; see :mod:`plainbox.session.audit`."""
+
+    exit_code = 70
+
+    def __init__(self, message: str) -> None:
+        super().__init__(
+            message,
+            hint="change results with SessionState.update_job_result, lists and fields by assigning them anew",
+        )
+
+
 class SessionResumeError(SessionError):
     pass
 
@@ -291,12 +303,6 @@ class ChainError(TaskError):
 
 class JobStartError(TaskError):
     pass
-
-
-class JobTimeout(TaskError):
-    def __init__(self, limit_s: float) -> None:
-        super().__init__(f"the job ran longer than its limit of {limit_s:g} s")
-        self.limit_s = limit_s
 
 
 class ExporterError(PlainboxError):

@@ -14,9 +14,14 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("plainbox", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # HYPOTHESIS_PROFILE=thorough looks longer than every run of the tests can.
 settings.register_profile("thorough", settings.get_profile("plainbox"), max_examples=3000)
+# HYPOTHESIS_PROFILE=steady tries the same examples each time.
+settings.register_profile("steady", settings.get_profile("plainbox"), derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "plainbox"))
 
 # What tests parse is kept apart from what the user of this machine has.
 _cache = tempfile.mkdtemp(prefix="plainbox-tests-cache-")
 atexit.register(shutil.rmtree, _cache, ignore_errors=True)
 os.environ["XDG_CACHE_HOME"] = _cache
+
+# Every checkpoint, of child processes too, is compared with the state that it was made of.
+os.environ.setdefault("PLAINBOX_AUDIT", "1")

@@ -12,6 +12,7 @@ import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from plainbox.cli.main import COMMANDS
+from plainbox.config import declared_settings
 from plainbox.session.outcome import OUTCOME_METADATA_MAP
 from plainbox.units import KINDS, Code
 from plainbox.units.checks.codes import CODES
@@ -32,6 +33,7 @@ __all__ = [
     "job_flags",
     "outcomes",
     "parsers",
+    "settings",
     "unit_field_list",
     "unit_fields",
 ]
@@ -145,6 +147,23 @@ def outcomes(argument: str = "") -> str:
     )
 
 
+def settings(argument: str = "") -> str:
+    """Return the table of the settings, in the order of their declaration."""
+    return _table(
+        ("Section", "Key", "Value", "Default", "Meaning"),
+        (
+            (f"`{item.section}`", f"`{item.key}`", item.kind.name, _default(item.default), _flat(item.doc))
+            for item in declared_settings()
+        ),
+    )
+
+
+def _default(value: object) -> str:
+    if isinstance(value, bool):
+        return "`yes`" if value else "`no`"
+    return "not set" if value is None else f"`{value}`"
+
+
 def command_line(command: str) -> str:
     """Return what a command and its sub-commands take, from the parsers themselves."""
     parts = [part for parser in parsers(command) for part in _command(parser)]
@@ -233,6 +252,7 @@ TABLES: Mapping[str, Callable[[str], str]] = {
     "job-flag-list": job_flag_list,
     "job-flags": job_flags,
     "outcomes": outcomes,
+    "settings": settings,
     "unit-field-list": unit_field_list,
     "unit-fields": unit_fields,
 }

@@ -32,6 +32,7 @@ COMMANDS = {
     "session": "list and show stored sessions",
     "export": "make a report of a stored session",
     "manifest": "show and set what only a person knows of this machine",
+    "doctor": "check this machine for what sessions need, and set it up",
     "provider": "make, check, build and install providers",
     "lint": "check the units of providers",
     "translate": "rewrite PXU unit files as YAML",

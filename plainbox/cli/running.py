@@ -8,6 +8,7 @@ import contextlib
 import functools
 import logging
 import math
+import os
 import signal
 import time
 from collections.abc import Iterator
@@ -17,13 +18,24 @@ from plainbox.cli.console.progress import first_reason, make_progress
 from plainbox.cli.console.summary import exit_code_of, print_summary
 from plainbox.cli.output import say, warn
 from plainbox.cli.reports import Report, parse_report, write_report
+from plainbox.config import Settings
 from plainbox.errors import PlainboxError, SessionError
 from plainbox.runner.phases import SessionRun
 from plainbox.runner.stop import StopRequest
 from plainbox.session.metadata import SessionMetaData
 from plainbox.session.outcome import OUTCOME_METADATA_MAP
+from plainbox.session.retention import tidy
+from plainbox.session.storage import SessionStorageRepository
 
-__all__ = ["add_running", "carry_through", "exit_code_of_stop", "stopping_on_signals"]
+__all__ = [
+    "add_running",
+    "carry_through",
+    "exit_code_of_stop",
+    "is_durable",
+    "stopping_on_signals",
+    "tell_settled",
+    "tidy_up",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -45,9 +57,26 @@ def add_running(parser: argparse.ArgumentParser) -> None:
         help="also write this report at the end, for example html:report.html (may be given again)",
     )
     parser.add_argument("--timeout", metavar="SECONDS", type=_limit, help="limit for jobs that name none of their own")
+    parser.add_argument(
+        "--durability",
+        choices=("full", "relaxed"),
+        help="with relaxed nothing waits for the medium: a power loss may cost results, a killed process none",
+    )
     parser.add_argument("--no-input", action="store_true", help="never ask anything")
     parser.add_argument("-v", "--verbose", action="store_true", help="show what the jobs print")
     parser.add_argument("-q", "--quiet", action="store_true", help="show nothing until the end")
+
+
+def is_durable(arguments: argparse.Namespace, settings: Settings) -> bool:
+    """Tell whether results are to be on the medium before anybody sees them: what the option says, else the setting."""
+    return (arguments.durability or settings.durability) == "full"
+
+
+def tidy_up(settings: Settings) -> None:
+    """Remove the sessions that the settings do not keep, and say so; for when a run has ended and let go of its own."""
+    removed = tidy(SessionStorageRepository(), settings)
+    if removed:
+        say(f"Removed {len(removed)} old session{'' if len(removed) == 1 else 's'}, as the settings say.")
 
 
 def _limit(text: str) -> float:
@@ -66,9 +95,7 @@ def carry_through(run: SessionRun, arguments: argparse.Namespace) -> int:
     session_id = run.manager.storage.id
     if not arguments.quiet:
         say(f"{run.state.metadata.title or ''}  (session {session_id})")
-    for job, result in run.settled:
-        label = OUTCOME_METADATA_MAP[result.outcome].label
-        say(f"{job.id} was interrupted: {label} - {first_reason(result)}")
+    tell_settled(run)
     progress = make_progress(
         run.runner, functools.partial(_phase, run.state.metadata), verbose=arguments.verbose, quiet=arguments.quiet
     )
@@ -104,6 +131,13 @@ def carry_through(run: SessionRun, arguments: argparse.Namespace) -> int:
     return code
 
 
+def tell_settled(run: SessionRun) -> None:
+    """Say what became of the jobs that were running when the session ended."""
+    for job, result in run.settled:
+        label = OUTCOME_METADATA_MAP[result.outcome].label
+        say(f"{job.id} was interrupted: {label} - {first_reason(result)}")
+
+
 def exit_code_of_stop(stop: StopRequest, received: list[int]) -> int:
     """Return the exit code of a run that these signals have stopped: of one that ended a job, or of a stop between jobs."""
     return _SIGNAL_EXIT[received[-1]] if stop.cancel.cancelled and received else EXIT_STOPPED
@@ -131,14 +165,17 @@ def _write_reports(run: SessionRun, reports: list[Report]) -> list[tuple[Report,
 
 @contextlib.contextmanager
 def stopping_on_signals(stop: StopRequest) -> Iterator[list[int]]:
-    """Let signals stop the run: the first interrupt after the current job, anything else at once."""
+    """Let signals stop the run: the first interrupt after the current job, anything else at once.
+
+    After a run that has ended at once further signals are ignored: the session is stored, and little is left to do.
+    """
     received: list[int] = []
 
     def handle(number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT and not received:
             received.append(number)
             stop.after_this_job()
-            say("\nStopping when this job has ended; once more ends it now.")
+            _tell_at_once("\nStopping when this job has ended; once more ends it now.\n")
             return
         received.append(number)
         name = signal.Signals(number).name
@@ -154,4 +191,11 @@ def stopping_on_signals(stop: StopRequest) -> Iterator[list[int]]:
         yield received
     finally:
         for number, handler in previous.items():
-            signal.signal(number, handler)
+            # Once the run has ended on request, what comes now comes too late, and must not change how it is told.
+            signal.signal(number, signal.SIG_IGN if stop.cancel.cancelled else handler)
+
+
+def _tell_at_once(text: str) -> None:
+    """Write from within a signal handler: the stream itself may be in the middle of a write."""
+    with contextlib.suppress(OSError):
+        os.write(2, text.encode("ascii"))

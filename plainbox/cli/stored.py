@@ -15,7 +15,7 @@ from plainbox.session.metadata import SessionMetaData
 from plainbox.session.resume import ResumeFlag
 from plainbox.session.storage import SessionStorage
 
-__all__ = ["open_stored", "stored_metadata", "stored_providers"]
+__all__ = ["open_stored", "readable_part", "stored_metadata", "stored_providers"]
 
 
 def stored_metadata(storage: SessionStorage) -> SessionMetaData:
@@ -55,6 +55,18 @@ def open_stored(storage: SessionStorage, named: list[Path]) -> SessionManager:
         manager.close()
         raise
     return manager
+
+
+def readable_part(storage: SessionStorage) -> SessionStorage:
+    """Return the session, or when it is damaged what can be read of it, with a banner that says so."""
+    from plainbox.session.partial import PartialStorage, partial_storage
+
+    part = partial_storage(storage)
+    if isinstance(part, PartialStorage):
+        warn(f"session {part.id} is damaged; this is what can be read of it", f"plainbox session verify {part.id}")
+        for loss in part.losses:
+            warn(f"lost: {loss.message}")
+    return part
 
 
 def _take_test_plans(manager: SessionManager, plan_ids: list[str]) -> None:

@@ -2,8 +2,8 @@
 """The submission: everything about a session for programs, in the form that consumers of submissions know.
 
 Written as a stream, one result at a time. Keys of the known form keep their meaning; Plainbox adds ``schema``,
-``session_id``, ``test_plan_ids`` and ``notes`` to the document, and ``start_time``, ``return_code``, ``attempts`` and,
-where a log was cut, ``io_log_truncated`` to results.
+``session_id``, ``test_plan_ids`` and ``notes`` to the document, and ``start_time``, ``return_code``, ``attempts``,
+``attempt`` (the one that counts) and, where it is so, ``io_log_truncated`` and ``stale_definition`` to results.
 """
 
 from __future__ import annotations
@@ -82,6 +82,9 @@ class JsonExporter(Exporter):
             out.member("duration", result.execution_duration or 0)
             out.member("return_code", result.return_code)
             out.member("start_time", result.start_time)
+            out.member("attempt", result.attempt)
+            if record.is_stale:
+                out.member("stale_definition", True)
             if key == "results":
                 out.member("skip_reason", result.skip_reason)
                 out.member("type", "test")

@@ -18,6 +18,7 @@ from plainbox.exporters.interrupted import InterruptedResult
 from plainbox.exporters.logtext import log_note
 from plainbox.session.outcome import OutcomeMetadata, failed
 from plainbox.session.result import JobResult
+from plainbox.session.resume import STALE
 
 if TYPE_CHECKING:
     from plainbox.units.job import JobDefinition
@@ -102,9 +103,20 @@ class JobRecord:
         return log_note(self.result)
 
     @property
+    def is_stale(self) -> bool:
+        """Whether the job is not defined any more as it was when the result came."""
+        return bool(self.result.get(STALE))
+
+    @property
+    def earlier(self) -> tuple[JobResult, ...]:
+        """The attempts that do not count: all but the one that the outcome is of."""
+        return tuple(item for item in self.history if item is not self.result)
+
+    @property
     def explanation(self) -> str:
-        """Why the job did not simply pass, and what its log lacks, in one line; empty when there is nothing to say."""
-        return "; ".join(filter(None, (self._reason, self.log_note)))
+        """Why the job did not simply pass, and what its result lacks, in one line; empty when there is nothing to say."""
+        stale = "its definition has changed since" if self.is_stale else ""
+        return "; ".join(filter(None, (self._reason, self.log_note, stale)))
 
     @property
     def _reason(self) -> str:

@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """One attempt at one job: everything between "about to run" and its result.
 
-The order is what makes a result trustworthy: the log exists before the job is noted as running, the note is durable
-before the command starts (the process waits for it), and the log is complete and durable before the result is made.
+The order is what makes a result trustworthy: before the job is noted as running, its log exists, and what goes on with
+the session after a restart is in place if the job may cause one; the note is durable before the command starts (the
+process waits for it), and the log is complete and durable before the result is made.
 """
 
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 
-from plainbox.errors import SessionError
+from plainbox.errors import JobStartError, SessionError
 from plainbox.runner.environment import JobEnvironment
 from plainbox.runner.interrupted import forget_left_result
+from plainbox.runner.respawn import AutoResume
 from plainbox.runner.stop import StopRequest
 from plainbox.session.boot import boot_id
 from plainbox.session.dirs import WellKnownDirsHelper
@@ -68,6 +69,7 @@ class JobExecutor:
         timeout_s: float | None = None,
         max_log_bytes: int = DEFAULT_MAX_LOG_BYTES,
         noreturn_wait_s: float = 300.0,
+        auto_resume: AutoResume | None = None,
     ) -> None:
         self._manager = manager
         self._engine = engine
@@ -76,6 +78,7 @@ class JobExecutor:
         self._timeout_s = timeout_s
         self._max_log_bytes = max_log_bytes
         self._noreturn_wait_s = noreturn_wait_s
+        self._auto_resume = auto_resume
         self._boot_id = boot_id()
         self._share_dir = WellKnownDirsHelper(manager.storage).share_pathname
 
@@ -99,8 +102,9 @@ class JobExecutor:
             max_log_bytes=self._max_log_bytes,
             boot=self._boot_id,
             files=storage.files,
+            clock=storage.clock,
         )
-        start_time = round(time.time(), 3)
+        start_time = round(storage.clock.time(), 3)
         begun = False
 
         def started(process: ProcessIdentity) -> None:
@@ -111,6 +115,8 @@ class JobExecutor:
 
         try:
             try:
+                if self._auto_resume is not None:
+                    self._auto_resume.arm_for(job)
                 surroundings = Surroundings(
                     environment=self._environment.of(job),
                     output=_LogSink(log, watch),
@@ -118,8 +124,9 @@ class JobExecutor:
                     working_directory=self._working_directory(job_state),
                     timeout_s=self._timeout_s,
                     cancel=self._stop.cancel,
+                    tick=self._stop.tick,
                 )
-            except OSError as error:
+            except (OSError, JobStartError) as error:
                 done = TaskResult(exception=error)
             else:
                 done = self._engine.execute(job, surroundings)

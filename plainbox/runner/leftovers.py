@@ -16,9 +16,8 @@ import signal
 import time
 from collections.abc import Iterator
 
-from plainbox.session.boot import group_alive
+from plainbox.processes import ProcessStat, group_alive, read_stat, scan
 from plainbox.session.metadata import RunningAttempt
-from plainbox.tasks.identity import ProcessStat, read_stat, scan
 
 __all__ = ["end_leftovers"]
 

@@ -8,29 +8,39 @@ Which phase a session is in is part of its state, so a run that was interrupted 
 from __future__ import annotations
 
 import os
-import platform
-import shutil
-import tempfile
 import time
+from collections.abc import Collection
 from types import TracebackType
 from typing import Self
 
-from plainbox import __version__, dirs
-from plainbox.errors import IncompatibleJobError, NothingSelectedError, StorageError, UsageError
+from plainbox import dirs
+from plainbox.errors import (
+    IncompatibleJobError,
+    IncompatibleSessionError,
+    NothingSelectedError,
+    StorageError,
+    UsageError,
+)
 from plainbox.providers import Catalogue
 from plainbox.runner.environment import JobEnvironment
 from plainbox.runner.executor import JobExecutor
+from plainbox.runner.interrupted import ResumePolicy
 from plainbox.runner.janitor import clear_dead_directories
 from plainbox.runner.manifest import RECORDS_NAME, load_manifest, manifest_records
 from plainbox.runner.recovery import settle_interrupted
+from plainbox.runner.respawn import AutoResume
 from plainbox.runner.runner import Runner, is_done
 from plainbox.runner.selection import Selection
 from plainbox.runner.stop import StopRequest
+from plainbox.session.atomic import write_file
 from plainbox.session.boot import boot_id
 from plainbox.session.dirs import WellKnownDirsHelper
+from plainbox.session.environment import EnvironmentSnapshot, stored_snapshots
+from plainbox.session.iolog import DEFAULT_MAX_LOG_BYTES
 from plainbox.session.manager import SessionManager
 from plainbox.session.outcome import Outcome
 from plainbox.session.result import JobResult
+from plainbox.session.resume import ResumeFlag
 from plainbox.session.state import SessionState
 from plainbox.session.storage import SessionStorage, SessionStorageRepository
 from plainbox.tasks import ExecutionEngine
@@ -46,7 +56,14 @@ class SessionRun:
     """One session being run. Use it as a context manager: leaving it lets go of the storage."""
 
     def __init__(
-        self, manager: SessionManager, catalogue: Catalogue, selection: Selection, *, timeout_s: float | None = None
+        self,
+        manager: SessionManager,
+        catalogue: Catalogue,
+        selection: Selection,
+        *,
+        timeout_s: float | None = None,
+        max_log_bytes: int | None = None,
+        engine: ExecutionEngine | None = None,
     ) -> None:
         assert manager.state is not None
         self.manager = manager
@@ -61,7 +78,17 @@ class SessionRun:
         share_dir = WellKnownDirsHelper(manager.storage).share_pathname
         # A variable that whoever started this has set says more than a file.
         self._environment = JobEnvironment(catalogue.providers, share_dir, {**catalogue.environment, **os.environ})
-        executor = JobExecutor(manager, ExecutionEngine(), self._environment, self.stop, timeout_s=timeout_s)
+        engine = engine if engine is not None else ExecutionEngine()
+        self._auto_resume = AutoResume(manager.storage, APP_ID)
+        executor = JobExecutor(
+            manager,
+            engine,
+            self._environment,
+            self.stop,
+            timeout_s=timeout_s,
+            max_log_bytes=DEFAULT_MAX_LOG_BYTES if max_log_bytes is None else max_log_bytes,
+            auto_resume=self._auto_resume,
+        )
         self.runner = Runner(manager, executor, self.stop, reselect=self._reselect)
 
     # -- beginning
@@ -73,18 +100,22 @@ class SessionRun:
         selection: Selection,
         *,
         repository: SessionStorageRepository | None = None,
+        storage: SessionStorage | None = None,
         title: str | None = None,
         timeout_s: float | None = None,
+        max_log_bytes: int | None = None,
         strict: bool = True,
+        durable: bool = True,
+        engine: ExecutionEngine | None = None,
     ) -> Self:
         """Return the run of a new session; it is on disk, locked, and nothing has run yet.
 
-        With ``strict`` an instance of a template that is no good job fails; otherwise it is left out.
+        With ``strict`` an instance of a template that is no good job fails; otherwise it is left out. The session is
+        made in ``repository`` unless there is an empty ``storage`` for it; without ``durable`` nothing waits for the
+        medium. ``engine`` executes its jobs.
         """
         plan = catalogue.find(TestPlanUnit, selection.plan_id) if selection.plan_id is not None else None
         clear_dead_directories()
-        repository = repository if repository is not None else SessionStorageRepository()
-        repository.remove_leftovers()
         state = SessionState(list(catalogue.units))
         metadata = state.metadata
         metadata.title = title or (plan.name if plan is not None else " ".join(selection.patterns))
@@ -96,11 +127,15 @@ class SessionRun:
         metadata.test_plan_ids = [plan.id] if plan is not None else []
         metadata.boot_id = boot_id()
         metadata.tz_offset = time.localtime().tm_gmtoff
-        manager = SessionManager.create_with_state(state, repository)
+        if storage is None:
+            repository = repository if repository is not None else SessionStorageRepository()
+            repository.remove_leftovers()
+            storage = SessionStorage.create(repository.location, durable=durable)
+        manager = SessionManager.over(storage, state)
         try:
-            manager.storage.environment = _environment_snapshot(catalogue)
+            manager.storage.environment = EnvironmentSnapshot.taken(catalogue).as_dict()
             manager.storage.why = "create"
-            run = cls(manager, catalogue, selection, timeout_s=timeout_s)
+            run = cls(manager, catalogue, selection, timeout_s=timeout_s, max_log_bytes=max_log_bytes, engine=engine)
             run._prepare()
             manager.checkpoint()
         except BaseException:
@@ -110,21 +145,35 @@ class SessionRun:
 
     @classmethod
     def reopen(
-        cls, catalogue: Catalogue, storage: SessionStorage, *, timeout_s: float | None = None, insist: bool = False
+        cls,
+        catalogue: Catalogue,
+        storage: SessionStorage,
+        *,
+        timeout_s: float | None = None,
+        max_log_bytes: int | None = None,
+        insist: bool = False,
+        flags: Collection[str] = (),
+        policy: ResumePolicy | None = None,
+        engine: ExecutionEngine | None = None,
     ) -> Self:
         """Return the run of a stored session; what was running when it ended has its result.
 
-        With ``insist`` a session that was given up as stuck is tried once more.
+        With ``insist`` a session that was given up as stuck is tried once more. ``flags`` are those of
+        :class:`~plainbox.session.resume.ResumeFlag`, ``policy`` is for what was running.
         """
         storage.lock()
         try:
-            storage.environment = _environment_snapshot(catalogue)
+            storage.environment = EnvironmentSnapshot.taken(catalogue).as_dict()
             storage.why = "resume"
             WellKnownDirsHelper(storage).populate()
             try:
-                manager = SessionManager.load_session(list(catalogue.units), storage)
+                manager = SessionManager.load_session(list(catalogue.units), storage, flags=flags)
             except IncompatibleJobError as error:
-                error.hint = error.hint or _provider_hint(storage, catalogue)
+                error.hint = error.hint or _hint_about_jobs(error, storage)
+                raise
+            except IncompatibleSessionError as error:
+                if ResumeFlag.STRICT_ENVIRONMENT in flags:
+                    error.hint = error.hint or "without --strict-environment the session goes on all the same"
                 raise
             assert manager.state is not None
             metadata = manager.state.metadata
@@ -133,7 +182,8 @@ class SessionRun:
             if insist and "stuck" in metadata.flags:
                 metadata.flags.discard("stuck")
                 metadata.resume_count = 0
-            run = cls(manager, catalogue, Selection.from_blob(metadata.app_blob), timeout_s=timeout_s)
+            selection = Selection.from_blob(metadata.app_blob)
+            run = cls(manager, catalogue, selection, timeout_s=timeout_s, max_log_bytes=max_log_bytes, engine=engine)
             run._prepare()
             units = manager.state.unit_list_version
 
@@ -142,7 +192,7 @@ class SessionRun:
                 if manager.state is not None and manager.state.unit_list_version != units:
                     run._reselect()
 
-            run.settled = settle_interrupted(manager, afterwards=reselect)
+            run.settled = settle_interrupted(manager, policy, afterwards=reselect)
             if metadata.setting_up:
                 run.runner.again = {job.id for job in run.state.run_list if run._has_failed(job)}
         except BaseException:
@@ -191,19 +241,10 @@ class SessionRun:
     def _write_manifest_records(self) -> None:
         entries = self._catalogue.of_kind(ManifestEntryUnit).values()
         share_dir = WellKnownDirsHelper(self.manager.storage).share_pathname
-        target = os.path.join(share_dir, RECORDS_NAME)
-        # Jobs may write into the share: whatever has taken the place of the file is replaced, never followed.
-        temporary: str | None = None
+        text = manifest_records(entries, dict(self.state.manifest))
         try:
-            fd, temporary = tempfile.mkstemp(prefix=f".{RECORDS_NAME}.", dir=share_dir)
-            with open(fd, "w", encoding="utf-8") as file:
-                file.write(manifest_records(entries, dict(self.state.manifest)))
-            if os.path.isdir(target) and not os.path.islink(target):
-                shutil.rmtree(target)
-            os.replace(temporary, target)
+            write_file(self.manager.storage.files, share_dir, RECORDS_NAME, text.encode("utf-8"))
         except OSError as error:
-            if temporary is not None:
-                os.unlink(temporary)
             raise StorageError(f"{RECORDS_NAME} cannot be written to {share_dir}", errno=error.errno) from error
 
     # -- going on
@@ -284,9 +325,18 @@ class SessionRun:
     # -- the end
 
     def close(self) -> None:
-        """Let go of the storage and of what was made for the jobs."""
+        """Let go of the storage and of what was made for the jobs; what is over is not gone on with after a restart."""
         self._environment.close()
+        if self._is_over():
+            self._auto_resume.disarm()
         self.manager.close()
+
+    def _is_over(self) -> bool:
+        """Tell whether the session has come to its end, cannot go on by itself, or was stopped by a person."""
+        flags = self.state.metadata.flags
+        stopped = self.stop.requested and not self.stop.suspending
+        ended = not flags & {"incomplete", "setting_up"} or not os.path.isdir(self.manager.storage.location)
+        return ended or stopped or "stuck" in flags or bool(self.failed_setup)
 
     def __enter__(self) -> Self:
         return self
@@ -297,27 +347,19 @@ class SessionRun:
         self.close()
 
 
-def _provider_hint(storage: SessionStorage, catalogue: Catalogue) -> str | None:
-    """Return what has become of the providers that the session was last opened with, if that explains anything."""
-    opened = [record.get("env") for record in storage.records() if record.get("t") == "open"]
-    known = opened[-1].get("providers") if opened and isinstance(opened[-1], dict) else None
-    if not isinstance(known, dict):
-        return None
-    present = {provider.name: provider.version for provider in catalogue.providers}
-    gone = sorted(name for name in known if name not in present)
-    other = sorted(name for name in known if name in present and present[name] != known[name])
-    remarks = [f"the provider {name} is not here" for name in gone]
-    remarks += [f"the provider {name} was {known[name]} and is {present[name]}" for name in other]
-    return "; ".join(remarks) or None
-
-
-def _environment_snapshot(catalogue: Catalogue) -> dict[str, object]:
-    """Return what a later reader may want to know of the machine and the programs that ran here."""
-    return {
-        "kernel": platform.release(),
-        "architecture": platform.machine(),
-        "python": platform.python_version(),
-        "plainbox": __version__,
-        "locale": os.environ.get("LC_ALL") or os.environ.get("LANG") or "",
-        "providers": {provider.name: provider.version for provider in catalogue.providers},
-    }
+def _hint_about_jobs(error: IncompatibleJobError, storage: SessionStorage) -> str:
+    """Return what has become of the providers that the session was last opened with, and the ways to go on."""
+    remarks = []
+    snapshots = stored_snapshots(storage.records())
+    if snapshots:
+        now = EnvironmentSnapshot.of_stored(storage.environment)
+        for key, (before, present) in snapshots[-1].diff(now).items():
+            where, _, name = key.partition(".")
+            if where == "providers" and before is not None:
+                gone = f"the provider {name} is not here: name its place with --provider DIR"
+                remarks.append(gone if present is None else f"the provider {name} was {before} and is {present}")
+    if error.changed:
+        remarks.append("--allow-changed goes on with the jobs as they are now")
+    if error.missing:
+        remarks.append("--allow-missing goes on without the jobs that are not there")
+    return "; ".join(remarks)

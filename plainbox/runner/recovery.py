@@ -1,89 +1,156 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Opening a session to go on with it: what was running is ended and judged, in this order, before anything else runs."""
+"""Opening a session to go on with it: what was running is ended and judged, in this order, before anything else runs.
+
+Each verdict goes into the journal as a note with the rule and the facts it rests on, in one record with the result.
+"""
 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from plainbox.errors import SessionResumeError
-from plainbox.runner.interrupted import Circumstances, Verdict, judge, read_left_result
+import attrs
+
+from plainbox.errors import SessionResumeError, UsageError
+from plainbox.runner.interrupted import Circumstances, ResumePolicy, Verdict, judge, must_say_why, read_left_result
 from plainbox.runner.leftovers import end_leftovers
+from plainbox.runner.watchdog import take_watchdog_mark
 from plainbox.session.boot import boot_identity
 from plainbox.session.dirs import WellKnownDirsHelper
 from plainbox.session.iolog import seal_log
+from plainbox.session.jobs import JobState
 from plainbox.session.manager import SessionManager
-from plainbox.session.metadata import RunningAttempt
+from plainbox.session.metadata import RunningAttempt, SessionMetaData
 from plainbox.session.outcome import Outcome
 from plainbox.session.result import JobResult, JobResultBuilder
+from plainbox.session.suspend import is_stand_in
 from plainbox.units import JobDefinition
 
-__all__ = ["settle_interrupted"]
+__all__ = ["DECISION_NOTE", "STUCK_NOTE", "settle_interrupted"]
 
 _log = logging.getLogger(__name__)
+
+#: Kinds of notes in the journal: a verdict about an interrupted attempt, and that a session has been given up.
+DECISION_NOTE = "resume-decision"
+STUCK_NOTE = "stuck"
 
 _STUCK_OPENINGS = 5
 
 
 def settle_interrupted(
     manager: SessionManager,
+    policy: ResumePolicy | None = None,
     *,
-    operator: Verdict | None = None,
-    retry_by_default: bool = False,
     afterwards: Callable[[], None] | None = None,
 ) -> list[tuple[JobDefinition, JobResult]]:
     """Give every interrupted attempt its result, durable when this returns; return the jobs and their results.
 
     Processes of the attempts that still run on the same boot are ended first. A session that was opened five times
-    without a new result gets the flag ``stuck``; a verdict that is not to be repeated is such a result. ``afterwards``
-    may change the session further before all of it is made durable in one checkpoint.
+    without a new result gets the flag ``stuck``; a verdict that is not to be repeated is such a result, and a decision
+    of a person begins the count anew. ``afterwards`` may change the session further before all of it is made durable in
+    one checkpoint. A decision that is about nothing, or lacks its reason, raises :class:`UsageError` before anything
+    has changed.
     """
+    policy = policy or ResumePolicy()
     state = manager.state
     assert state is not None
-    metadata = state.metadata
+    metadata, clock = state.metadata, manager.storage.clock
+    running = {
+        job_id: (attempt, state.job_state_map[job_id])
+        for job_id, attempt in metadata.running.items()
+        if job_id in state.job_state_map
+    }
+    _check_decision(manager, policy, [job_state for _, job_state in running.values()])
     metadata.resume_count += 1
-    if metadata.resume_count >= _STUCK_OPENINGS:
-        metadata.flags.add("stuck")
     identity = boot_identity()
     share_dir = WellKnownDirsHelper(manager.storage).share_pathname
-    running = dict(metadata.running)
-    for job_id, attempt in running.items():
+    for job_id, attempt in metadata.running.items():
         if attempt.boot_id == identity.id:
             end_leftovers(job_id, attempt, share_dir)
-    openings = metadata.resume_count
+    known = Circumstances(
+        boot_id=identity.id,
+        weak_boot_id=identity.weak,
+        now=clock.time(),
+        uptime_s=clock.uptime_s(),
+        left_result=read_left_result(share_dir),
+        decision=policy.decision,
+        retry_by_default=policy.retry_by_default,
+        noreturn_needs_reboot=policy.noreturn_needs_reboot,
+        openings=metadata.resume_count,
+        hung=take_watchdog_mark(manager.storage.location),
+    )
     settled = []
-    for job_id, attempt in running.items():
-        job_state = state.job_state_map.get(job_id)
-        if job_state is None:
-            continue
-        verdict = judge(
-            job_state.job,
-            attempt,
-            Circumstances(
-                boot_id=identity.id,
-                weak_boot_id=identity.weak,
-                now=time.time(),
-                uptime_s=time.clock_gettime(time.CLOCK_BOOTTIME),
-                left_result=read_left_result(share_dir),
-                operator=operator,
-                retry_by_default=retry_by_default,
-                attempts_left=job_state.attempts,
-                openings=openings,
-            ),
+    for job_id, (attempt, job_state) in running.items():
+        circumstances = attrs.evolve(known, attempts_left=job_state.attempts, known=not _is_undefined(job_state))
+        verdict = _verdict(job_state, attempt, circumstances, policy)
+        manager.storage.note(
+            DECISION_NOTE,
+            {
+                "job": job_id,
+                "attempt": attempt.attempt,
+                "rule": verdict.rule,
+                "outcome": str(verdict.outcome),
+                "retry": verdict.retry,
+                "evidence": circumstances.evidence(attempt),
+            },
         )
         state.update_job_result(job_state.job, _result(manager, attempt, verdict))
         settled.append((job_state.job, job_state.result))
-        # A setup job that has crashed is tried again: that is no progress, however often it happens.
-        if not verdict.retry and not (metadata.setting_up and verdict.outcome == Outcome.CRASH):
-            metadata.resume_count = 0
+        _count(metadata, verdict)
+    if metadata.resume_count >= _STUCK_OPENINGS and "stuck" not in metadata.flags:
+        metadata.flags.add("stuck")
+        manager.storage.note(STUCK_NOTE, {"openings": metadata.resume_count})
     metadata.running = {}
     metadata.boot_id = identity.id
     if afterwards is not None:
         afterwards()
     manager.checkpoint()
     return settled
+
+
+def _check_decision(manager: SessionManager, policy: ResumePolicy, interrupted: list[JobState]) -> None:
+    decision = policy.decision
+    if decision is None:
+        return
+    if not interrupted:
+        raise UsageError(
+            f"no job of session {manager.storage.id} was interrupted, so there is nothing to decide",
+            hint="go on without a decision",
+        )
+    for job_state in interrupted:
+        if not decision.comment and must_say_why(job_state, decision.choice):
+            raise UsageError(
+                f"{job_state.job.id} is a certification blocker: {decision.choice!r} needs a comment that says why"
+            )
+
+
+def _verdict(
+    job_state: JobState, attempt: RunningAttempt, circumstances: Circumstances, policy: ResumePolicy
+) -> Verdict:
+    verdict = judge(job_state.job, attempt, circumstances)
+    if verdict.rule != "person" or policy.ask is None:
+        return verdict
+    decision = policy.ask(job_state, attempt)
+    if decision is None:
+        return verdict
+    return judge(job_state.job, attempt, attrs.evolve(circumstances, decision=decision))
+
+
+def _count(metadata: SessionMetaData, verdict: Verdict) -> None:
+    """Begin the count of openings anew when a verdict is progress, or when a person has looked at the session."""
+    if verdict.origin == "operator":
+        metadata.flags.discard("stuck")
+        metadata.resume_count = 0
+    # A setup job that has crashed is tried again: that is no progress, however often it happens.
+    elif not verdict.retry and not (metadata.setting_up and verdict.outcome == Outcome.CRASH):
+        metadata.resume_count = 0
+
+
+def _is_undefined(job_state: JobState) -> bool:
+    """Tell whether nobody defines the job any more; one whose maker is run again may come back."""
+    via = job_state.via_job
+    return is_stand_in(job_state.job) and (via is None or is_stand_in(via))
 
 
 def _result(manager: SessionManager, attempt: RunningAttempt, verdict: Verdict) -> JobResult:

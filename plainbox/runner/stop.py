@@ -7,6 +7,7 @@ Signal handlers ask, so asking neither blocks, writes nor raises.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from plainbox.tasks import CancelToken
 
@@ -20,6 +21,8 @@ class StopRequest:
         self.cancel = CancelToken()
         self._requested = False
         self._suspending = False
+        #: Called again and again while somebody waits for a job or for something else.
+        self.tick: Callable[[], None] = lambda: None
 
     @property
     def requested(self) -> bool:
@@ -55,5 +58,6 @@ class StopRequest:
             left_s = deadline - time.monotonic()
             if left_s <= 0:
                 return False
+            self.tick()
             time.sleep(min(left_s, 0.1))
         return True

@@ -8,7 +8,7 @@ identity of the lists) are compared with their last saved copy, so a change made
 
 What must stay true: the changes, applied to what is on disk, give exactly what a full representation of the state would
 be. Results enter a state through ``update_job_result``, and attempts are used up by jobs that the metadata lists as
-running; a job whose state is changed behind the back of both is not noticed.
+running; a job whose state is changed behind the back of both is not noticed here, but by :mod:`plainbox.session.audit`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ class _Lists:
     run: object = None
     want: tuple[str, ...] = ()
     must: tuple[str, ...] = ()
-    run_ids: frozenset[str] = frozenset()
+    #: The jobs that are stored whether they have results or not.
+    kept_ids: frozenset[str] = frozenset()
     system_information: object = None
 
     @classmethod
@@ -54,7 +55,9 @@ class _Lists:
             run_list,
             known.want if desired is known.desired else tuple(job.id for job in desired),
             known.must if mandatory is known.mandatory else tuple(job.id for job in mandatory),
-            known.run_ids if run_list is known.run else frozenset(job.id for job in run_list),
+            known.kept_ids
+            if run_list is known.run and mandatory is known.mandatory
+            else frozenset(job.id for job in (*run_list, *mandatory)),
             state.system_information,
         )
 
@@ -130,7 +133,7 @@ class ChangeTracker:
                 continue
             saved = self._saved.get(job_id)
             now = _Saved(job_state.result_history, job_state.attempts)
-            if not now.history and job_id not in present.run_ids:
+            if not now.history and job_id not in present.kept_ids:
                 if saved is not None:
                     gone[job_id] = None
                 continue
@@ -165,11 +168,12 @@ class ChangeTracker:
         """Return the ids of all jobs that may differ from what is on disk."""
         known = self._saved_lists
         running = self._state.metadata.running
-        if present.run is known.run:
+        if present.kept_ids is known.kept_ids:
             return self._touched if not running else {**self._touched, **dict.fromkeys(running)}
-        # Jobs that have left the run list without a result are not stored any more.
-        left = (job_id for job_id in known.run_ids if job_id not in present.run_ids)
-        return dict.fromkeys((*self._touched, *running, *(job.id for job in self._state.run_list), *left))
+        # Jobs that have left the lists without a result are not stored any more.
+        left = (job_id for job_id in known.kept_ids if job_id not in present.kept_ids)
+        kept = (job.id for job in (*self._state.run_list, *self._state.mandatory_job_list))
+        return dict.fromkeys((*self._touched, *running, *kept, *left))
 
     def _changed_meta(self) -> dict[str, JsonValue]:
         saved = self._saved_meta
@@ -205,9 +209,9 @@ class ChangeTracker:
 
 
 def represented(state: SessionState) -> dict[str, JobState]:
-    """Return the jobs that are stored: those on the run list and those with results, in this order."""
+    """Return the jobs that are stored: those on the run list, the mandatory ones, and those with results, in this order."""
     states = state.job_state_map
-    found = {job.id: states[job.id] for job in state.run_list}
+    found = {job.id: states[job.id] for job in (*state.run_list, *state.mandatory_job_list)}
     found.update((job_id, job_state) for job_id, job_state in states.items() if job_state.result_history)
     return found
 

@@ -35,6 +35,7 @@ __all__ = [
     "encode_body",
     "encode_line",
     "frame_body",
+    "last_of_chain",
     "parse_object",
 ]
 
@@ -157,6 +158,24 @@ def decode_at(data: bytes, offset: int) -> tuple[Line, int]:
     if _sum_of(header[1], body) != line_sum:
         raise ValueError("the checksum does not match")
     return Line(int(header[2]), header[3].decode("ascii"), line_sum, _parse_body(body)), end
+
+
+def last_of_chain(data: bytes) -> Line:
+    """Return the last line of a file whose lines all verify and follow each other, the others not decoded.
+
+    Anything else raises :class:`ValueError`.
+    """
+    offset, seq, prev, last = 0, 0, NO_SUM.encode("ascii"), 0
+    while offset < len(data):
+        header = _HEADER.match(data, offset)
+        if header is None or int(header[2]) != seq or header[3] != prev:
+            raise ValueError("a record does not follow the one before it")
+        start, last = header.end(), offset
+        end = start + int(header[4])
+        if data[end : end + 1] != b"\n" or _sum_of(header[1], data[start:end]).encode("ascii") != header[5]:
+            raise ValueError("a record does not verify")
+        offset, seq, prev = end + 1, seq + 1, header[5]
+    return decode_line(data[last:])
 
 
 def decode_line(line: bytes) -> Line:

@@ -9,7 +9,7 @@ appear later.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from plainbox.events import signal
 from plainbox.session.announcement import Announcement
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SessionDeviceContext"]
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -165,10 +166,10 @@ class SessionDeviceContext:
 
     # -- memory shared by whoever works on the context
 
-    def compute_shared(self, key: str, compute: Callable[[], T]) -> T:
-        """Return what ``compute`` returned when it was first asked for under this key."""
+    def compute_shared(self, key: str, compute: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return what ``compute`` returned, called with the arguments, when it was first asked for under this key."""
         if key not in self._shared:
-            self._shared[key] = compute()
+            self._shared[key] = compute(*args, **kwargs)
         return self._shared[key]  # type: ignore[return-value]
 
     def invalidate_shared(self, key: str) -> None:

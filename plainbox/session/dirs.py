@@ -22,7 +22,7 @@ class WellKnownDirsHelper:
     @property
     def all_directories(self) -> list[str]:
         """Absolute paths of all of them, that of the logs first."""
-        return [self.io_log_pathname, self.share_pathname, self.blob_pathname]
+        return [self.io_log_pathname, self.share_pathname]
 
     @property
     def io_log_pathname(self) -> str:
@@ -33,11 +33,6 @@ class WellKnownDirsHelper:
     def share_pathname(self) -> str:
         """What jobs see as ``PLAINBOX_SESSION_SHARE``."""
         return self._below("session-share")
-
-    @property
-    def blob_pathname(self) -> str:
-        """Values too large for a record of the journal."""
-        return self._below("blobs")
 
     def populate(self) -> None:
         """Make each directory that is missing, for the owner alone, and make their names durable.

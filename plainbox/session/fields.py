@@ -15,7 +15,7 @@ import attrs
 
 from plainbox.session.announcement import fire
 
-__all__ = ["Hook", "Validator", "const", "notify", "typed", "typed_sequence", "unique"]
+__all__ = ["Hook", "Validator", "const", "integer", "notify", "typed", "typed_sequence", "unique"]
 
 Validator: TypeAlias = Callable[[Any, "attrs.Attribute[Any]", Any], None]
 Hook: TypeAlias = Callable[[Any, "attrs.Attribute[Any]", Any], Any]
@@ -28,6 +28,21 @@ def typed(*types: type) -> Validator:
         if not isinstance(value, types):
             names = " or ".join(item.__name__ for item in types)
             raise TypeError(f"{_place(instance, attribute)} must be {names}, not {type(value).__name__}")
+
+    return validate
+
+
+def integer(*, at_least: int | None = None) -> Validator:
+    """Accept whole numbers that every reader of a stored session understands: of 53 bits, and no truth values.
+
+    Another number is a :class:`ValueError`.
+    """
+
+    def validate(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise TypeError(f"{_place(instance, attribute)} must be int, not {type(value).__name__}")
+        if not -(2**53) < value < 2**53 or (at_least is not None and value < at_least):
+            raise ValueError(f"{_place(instance, attribute)} cannot be {value}")
 
     return validate
 

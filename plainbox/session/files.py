@@ -27,7 +27,16 @@ from typing import Any, TypeAlias
 
 from plainbox.errors import CorruptedSessionError
 
-__all__ = ["FULL_ERRORS", "FileOps", "Buffer", "PathLike", "check_regular", "deferred_signals", "open_regular"]
+__all__ = [
+    "FULL_ERRORS",
+    "NOT_REGULAR",
+    "FileOps",
+    "Buffer",
+    "PathLike",
+    "check_regular",
+    "deferred_signals",
+    "open_regular",
+]
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 PathLike: TypeAlias = str | Path
@@ -81,6 +90,9 @@ class FileOps:
     def unlink(self, path: PathLike, *, dir_fd: int | None = None) -> None:
         os.unlink(path, dir_fd=dir_fd)
 
+    def symlink(self, target: PathLike, path: PathLike) -> None:
+        os.symlink(target, path)
+
     def mkdir(self, path: PathLike, mode: int = 0o700, *, dir_fd: int | None = None) -> None:
         os.mkdir(path, mode, dir_fd=dir_fd)
 
@@ -115,8 +127,8 @@ class FileOps:
             self.close(fd)
 
 
-#: What the system says of a link, a socket and a device without a driver.
-_NOT_REGULAR = frozenset({errno.ELOOP, errno.ENXIO, errno.ENODEV})
+#: What the system says of a link, a directory, a socket and a device without a driver.
+NOT_REGULAR = frozenset({errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.ENODEV})
 
 
 def open_regular(path: PathLike | os.PathLike[str], *, dir_fd: int | None = None) -> int:
@@ -128,7 +140,7 @@ def open_regular(path: PathLike | os.PathLike[str], *, dir_fd: int | None = None
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | _ALWAYS, dir_fd=dir_fd)
     except OSError as error:
-        if error.errno in _NOT_REGULAR:
+        if error.errno in NOT_REGULAR:
             raise _not_regular(path) from None
         raise
     try:

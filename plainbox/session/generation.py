@@ -20,6 +20,7 @@ from plainbox.session.codec import NO_SUM, JsonObject, decode_line, encode_body,
 from plainbox.session.files import FileOps, open_regular
 
 __all__ = [
+    "MAX_GENERATION",
     "FileIdentity",
     "LineEnd",
     "generation_name",
@@ -32,6 +33,9 @@ __all__ = [
 
 #: Device, inode, size and time of change: equal as long as nobody has touched the file.
 FileIdentity: TypeAlias = tuple[int, int, int, int]
+
+#: The highest number that the name of a file can say.
+MAX_GENERATION: Final = 10**12 - 1
 
 _NAME = re.compile(r"journal-([0-9]{6,12})\.pbj")
 _HEAD_BYTES: Final = 64 * 1024

@@ -20,10 +20,9 @@ import hashlib
 import os
 import re
 import threading
-import time
-from collections.abc import Callable
 from typing import Final, TypeAlias
 
+from plainbox.clock import SYSTEM_CLOCK, Clock
 from plainbox.errors import CorruptedSessionError, StorageError, StorageFullError
 from plainbox.session.boot import boot_id
 from plainbox.session.codec import JsonObject, encode_body
@@ -95,12 +94,12 @@ class IOLogWriter:
         max_log_bytes: int = DEFAULT_MAX_LOG_BYTES,
         boot: str | None = None,
         files: FileOps | None = None,
-        clock_ns: Callable[[], int] = time.monotonic_ns,
+        clock: Clock = SYSTEM_CLOCK,
         background: bool = True,
     ) -> None:
         self._fd = -1
         self._files = FileOps() if files is None else files
-        self._clock_ns = clock_ns
+        self._clock = clock
         self._background = background
         self._max_log_bytes = max_log_bytes
         self._lock = threading.Lock()
@@ -132,7 +131,7 @@ class IOLogWriter:
         self._session_dir = os.fspath(session_dir)
         self._boot_id = boot_id() if boot is None else boot
         self._create(job_id, attempt)
-        now = clock_ns()
+        now = clock.monotonic_ns()
         self._last_frame_ns = self._flushed_ns = self._synced_ns = now
         self._flushed_ns -= _FLUSH_NS  # the first output is worth a write of its own
 
@@ -149,7 +148,7 @@ class IOLogWriter:
         with self._lock:
             if self._reference is not None or not data:
                 return
-            now = self._clock_ns()
+            now = self._clock.monotonic_ns()
             if not self._accepts(now):
                 self._lost_bytes += len(data)
                 return
@@ -170,7 +169,7 @@ class IOLogWriter:
     def note(self, text: str) -> None:
         """Put a remark for people between the output."""
         with self._lock:
-            now = self._clock_ns()
+            now = self._clock.monotonic_ns()
             if self._reference is None and self._accepts(now):
                 self._take_note(text, now)
                 self._flush_if_due(now)
@@ -178,7 +177,7 @@ class IOLogWriter:
     def tick(self) -> None:
         """Write and sync what is due; the writer's own thread does this five times a second while there is output."""
         with self._lock:
-            now = self._clock_ns()
+            now = self._clock.monotonic_ns()
             if self._reference is None and self._accepts(now):
                 self._flush_if_due(now)
 
@@ -187,7 +186,7 @@ class IOLogWriter:
     def flush(self) -> None:
         """Hand everything to the system, so that readers see it."""
         with self._lock:
-            now = self._clock_ns()
+            now = self._clock.monotonic_ns()
             if self._reference is None and self._accepts(now):
                 self._flush(now)
 
@@ -275,7 +274,7 @@ class IOLogWriter:
                 "attempt": attempt,
                 "boot_id": self._boot_id,
                 "job": job_id,
-                "start": round(time.time(), 6),
+                "start": round(self._clock.time(), 6),
                 "uuid": os.urandom(16).hex(),
             }
         )
@@ -383,7 +382,7 @@ class IOLogWriter:
         self._unsynced_bytes, self._synced_ns = 0, now
 
     def _finish(self) -> None:
-        now = self._clock_ns()
+        now = self._clock.monotonic_ns()
         if self._retry_ns is not None:
             self._go_on(now)
         if self._retry_ns is None and not self._given_up:
@@ -400,7 +399,7 @@ class IOLogWriter:
                 self._incomplete = True
                 self._restore_size()
             # What an incomplete log has is worth no less.
-            self._sync(self._clock_ns())
+            self._sync(self._clock.monotonic_ns())
             self._close_file()
 
     def _close_file(self) -> None:

@@ -37,11 +37,13 @@ __all__ = [
     "FRAME_BYTES",
     "STREAM_OF_KIND",
     "Frame",
+    "LogHead",
     "LogReader",
     "encode_frame",
     "encode_header",
     "open_log",
     "read_frames",
+    "read_log_head",
     "resolve_log_path",
     "verify",
 ]
@@ -76,6 +78,18 @@ def encode_frame(kind: bytes, delay_us: int, data: bytes) -> bytes:
     return b"%b%08x\n" % (line, zlib.crc32(data, zlib.crc32(line)))
 
 
+class LogHead(NamedTuple):
+    """What a log says at its two ends: whose output it holds, and whether it was finished."""
+
+    path: str
+    job_id: str
+    attempt: int
+    start_time: float | None
+    boot_id: str | None
+    has_output: bool
+    finished: bool
+
+
 class LogReader:
     """Iterates over the frames of an open log, once.
 
@@ -104,7 +118,7 @@ class LogReader:
         return digest.hexdigest()
 
     def __iter__(self) -> Iterator[Frame]:
-        if not self._read_header():
+        if self.read_header() is None:
             self._refuse_damage()
             return
         while line := self._file.readline(_FRAME_LINE_BYTES):
@@ -147,28 +161,33 @@ class LogReader:
         elif kind == b"e":
             self.err += len(data)
 
-    def _read_header(self) -> bool:
+    def read_header(self) -> JsonObject | None:
+        """Read the header of a file that is at its beginning, and return it; ``None`` when there is none."""
         line = self._file.readline(_HEADER_BYTES)
         if not line.startswith(_MAGIC) or not line.endswith(b"\n"):
-            return False
+            return None
         try:
             self.header = parse_object(line[len(_MAGIC) :])
         except ValueError:
-            return False
+            return None
         if self._hash is not None:
             self._hash.update(line)
         self.size_bytes = len(line)
-        return True
+        return self.header
 
     def _refuse_damage(self) -> None:
         """Raise when the log was complete once; a log that was cut short just ends here."""
-        end = self._file.seek(0, os.SEEK_END)
-        self._file.seek(max(0, end - _TAIL_BYTES))
-        tail = self._file.read()
-        if any(_is_trailer(tail, match) for match in _TRAILER_LINE.finditer(tail)):
+        if _ends_with_trailer(self._file):
             raise CorruptedSessionError(
                 f"{self._name} is damaged at byte {self.size_bytes}", kind="damaged", offset=self.size_bytes
             )
+
+
+def _ends_with_trailer(file: BinaryIO) -> bool:
+    end = file.seek(0, os.SEEK_END)
+    file.seek(max(0, end - _TAIL_BYTES))
+    tail = file.read()
+    return any(_is_trailer(tail, match) for match in _TRAILER_LINE.finditer(tail))
 
 
 def _is_trailer(tail: bytes, match: re.Match[bytes]) -> bool:
@@ -183,6 +202,32 @@ def open_log(path: str | os.PathLike[str]) -> BinaryIO:
         return open(open_regular(path), "rb", buffering=_BUFFER_BYTES)
     except FileNotFoundError:
         raise BrokenReferenceToExternalFile(f"the log {os.fspath(path)} does not exist") from None
+
+
+def read_log_head(name: str, path: str, *, dir_fd: int | None = None) -> LogHead | None:
+    """Return what the log ``name`` says of itself as that of ``path``; ``None`` for what is no log or cannot be read."""
+    try:
+        with open(open_regular(name, dir_fd=dir_fd), "rb") as file:
+            reader = LogReader(file, path)
+            header = reader.read_header()
+            finished = _ends_with_trailer(file)
+            size = os.fstat(file.fileno()).st_size
+    except (OSError, CorruptedSessionError):
+        return None
+    if header is None:
+        return None
+    job_id, attempt, start, boot = (header.get(key) for key in ("job", "attempt", "start", "boot_id"))
+    if not isinstance(job_id, str) or not isinstance(attempt, int) or isinstance(attempt, bool) or attempt < 1:
+        return None
+    return LogHead(
+        path,
+        job_id,
+        attempt,
+        float(start) if isinstance(start, int | float) else None,
+        boot if isinstance(boot, str) else None,
+        size > reader.size_bytes,
+        finished,
+    )
 
 
 def read_frames(path: str | os.PathLike[str]) -> Iterator[Frame]:

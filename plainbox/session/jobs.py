@@ -15,7 +15,7 @@ import attrs
 
 from plainbox.events import signal
 from plainbox.session.announcement import Announcement, fire
-from plainbox.session.fields import const, notify, typed, typed_sequence
+from plainbox.session.fields import const, integer, notify, typed, typed_sequence
 from plainbox.session.result import JobResult, MemoryJobResult
 from plainbox.units.expressions import ResourceExpression
 from plainbox.units.job import JobDefinition
@@ -187,7 +187,7 @@ class JobState:
         on_setattr=[attrs.setters.validate, notify("on_result_history_changed")],
     )
     attempts: int = attrs.field(
-        default=_ATTEMPTS, validator=typed(int), on_setattr=[attrs.setters.validate, notify("on_attempts_changed")]
+        default=_ATTEMPTS, validator=integer(), on_setattr=[attrs.setters.validate, notify("on_attempts_changed")]
     )
     #: The resource job whose records the job was made from, if it was.
     via_job: JobDefinition | None = attrs.field(default=None, kw_only=True)

@@ -22,11 +22,11 @@ import contextlib
 import errno
 import logging
 import os
-import time
 from collections.abc import Iterator
 from typing import Final
 
 from plainbox import __version__
+from plainbox.clock import SYSTEM_CLOCK, Clock
 from plainbox.errors import CorruptedSessionError, StorageError, StorageFailedError, StorageFullError
 from plainbox.session.codec import MAX_PAYLOAD_BYTES, JsonObject, encode_body, frame_body
 from plainbox.session.files import FULL_ERRORS, FileOps
@@ -40,7 +40,7 @@ from plainbox.session.generation import (
 )
 from plainbox.session.hint import HINT_NAME, Hint, write_hint
 from plainbox.session.journal_reader import JournalReader, Position
-from plainbox.session.scan import SCHEMA, Content, counts_of, digest_of, scan
+from plainbox.session.scan import SCHEMA, Content, counts_of, digest_of, remarks_of, scan
 from plainbox.session.tree import Tree, fold, slices
 
 __all__ = ["JournalReader", "JournalWriter", "Position"]
@@ -50,6 +50,8 @@ _log = logging.getLogger(__name__)
 _COMPACT_BYTES: Final = 8 * 1024 * 1024
 _COMPACT_RATIO: Final = 4
 _CLOCK_JUMP_S: Final = 60.0
+#: So many openings and notes go over into a new generation, the latest.
+_MAX_REMARKS: Final = 1000
 
 
 class JournalWriter:
@@ -67,11 +69,13 @@ class JournalWriter:
         created: float,
         environment: JsonObject | None = None,
         why: str | None = None,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self._fd: int | None = None
         self._hint_fd: int | None = None
         self._directory = -1
         self._location = location
+        self._session_id = os.path.basename(location).removesuffix(".session")
         self._files = files
         self._created = created
         self._environment = environment or {}
@@ -87,7 +91,11 @@ class JournalWriter:
         self._abandoned = False
         self._failure: str | None = None
         self._notes: list[JsonObject] = []
-        self._clock: tuple[float, float] | None = None
+        #: What the current file tells of openings and notes; the next generation goes on telling it.
+        self._past: list[JsonObject] = []
+        self._clock = clock
+        #: What the wall and the monotonic clock said at the last checkpoint, in seconds.
+        self._last_reading: tuple[float, float] | None = None
         self._directory = files.open_directory(location)
 
     # What the storage calls
@@ -107,6 +115,7 @@ class JournalWriter:
         fd = self._files.open(generation_name(known.generation), os.O_RDWR, dir_fd=self._directory)
         self._adopt(fd, known.generation, known.head, LineEnd(known.size_bytes, known.seq, known.sum))
         self._number = known.number
+        self._past = list(known.remarks)
         if known.torn or known.unterminated:
             self._cut(fd, unterminated=known.unterminated)
         self._commit(self._open_record("resume"))
@@ -139,26 +148,43 @@ class JournalWriter:
         if self._generation:
             self._start_generation(self._read_back(), self._number, "compact")
 
+    def start_over(
+        self, tree: Tree, number: int, *, generation: int, head: JsonObject, session_id: str | None = None
+    ) -> None:
+        """Make the state durable as ``generation``, whatever the files before it hold: the beginning after a salvage.
+
+        ``head`` is what is known of the session, ``number`` counts the state as a checkpoint; errors as in
+        :meth:`append`. With ``session_id`` the session is another one from here on.
+        """
+        self._check_usable()
+        self._drop_leftovers()
+        self._generation, self._head = generation - 1, head
+        if session_id is not None:
+            self._session_id = session_id
+        self._start_generation(tree, number, "salvage")
+
     def note(self, kind: str, data: JsonObject, *, now: bool = False) -> None:
         """Put a remark into the journal, with the next change or, on request, at once."""
         self._check_usable()
-        remark: JsonObject = {"kind": kind, "data": data, **_clock_fields()}
+        remark: JsonObject = {"kind": kind, "data": data, **self._clock_fields()}
         encode_body(remark)  # refused here, not when it is too late to tell whose it was
         if now and self._generation:
             self._commit({**remark, "t": "note"})
         else:
             self._notes.append(remark)
 
-    def close(self) -> None:
+    def close(self, summary: JsonObject | None = None) -> None:
         """Mark the clean end, drop the generations that the current one replaced, and close the files.
 
-        Everything was durable before, so trouble here is logged and nothing more; the next writer cleans up.
+        ``summary`` is what a listing says of the session, so that it need not read the rest. Everything was durable
+        before, so trouble here is logged and nothing more; the next writer cleans up.
         """
         try:
             if self._fd is not None and self._failure is None and not self._abandoned:
                 for remark in self._notes:
                     self._append({**remark, "t": "note"})
-                self._append({"t": "close", "why": "end", **_clock_fields()})
+                told = {} if summary is None else {"summary": summary}
+                self._append({"t": "close", "why": "end", **told, **self._clock_fields()})
                 self._drop_old_generations()
         except OSError as error:
             _log.warning("The journal of %s has no clean end: %s", self._location, error)
@@ -182,10 +208,14 @@ class JournalWriter:
         except StorageError:
             raise
         except OSError as error:
-            self._abandoned = True
-            failure: JsonObject = {"gen": self._generation, "errno": error.errno}
-            self._notes.append({"kind": "sync-failed", "data": failure, **_clock_fields()})
+            self._abandon_file(error)
             self._carry_on(record)
+
+    def _abandon_file(self, error: OSError) -> None:
+        """Add nothing to the current file any more, and let the next generation tell why there is one."""
+        self._abandoned = True
+        failure: JsonObject = {"gen": self._generation, "errno": error.errno}
+        self._notes.append({"kind": "sync-failed", "data": failure, **self._clock_fields()})
 
     def _append(self, record: JsonObject) -> None:
         """Append a record durably or raise; an :class:`OSError` that is no storage error means: do not go on here."""
@@ -202,6 +232,7 @@ class JournalWriter:
         self._tail_unknown = False
         self._end = LineEnd(self._end.size_bytes + len(line), self._end.seq + 1, line_sum)
         self._number = record.get("n", self._number)
+        self._past += remarks_of(record)
         self._update_hint()
 
     def _write(self, fd: int, line: bytes) -> None:
@@ -250,7 +281,10 @@ class JournalWriter:
             self._files.reach("open.sync")
             self._files.fdatasync(fd)
         except OSError as error:
-            raise self._full(error) if error.errno in FULL_ERRORS else self._poison(error) from error
+            if error.errno in FULL_ERRORS:
+                raise self._full(error) from error
+            self._abandon_file(error)
+            return
         if unterminated:
             self._end = LineEnd(self._end.size_bytes + 1, self._end.seq, self._end.sum)
 
@@ -290,7 +324,9 @@ class JournalWriter:
         name = generation_name(generation)
         temporary = name + ".tmp"
         head = self._next_head(generation)
-        records = self._generation_records(head, tree, number, why if self._generation else "create")
+        past = [*self._past, self._open_record(why if self._generation else "create")]
+        past = [*past, *({**remark, "t": "note"} for remark in self._notes)][-_MAX_REMARKS:]
+        records = self._generation_records(head, tree, number, past)
         fd: int | None = None
         named = False
         try:
@@ -322,6 +358,7 @@ class JournalWriter:
             raise
         self._adopt(fd, generation, head, end)
         self._number = number
+        self._past = past
         self._notes.clear()
         self._update_hint()
 
@@ -336,15 +373,17 @@ class JournalWriter:
             "t": "head",
             "schema": SCHEMA,
             "req": [],
-            "id": os.path.basename(self._location).removesuffix(".session"),
+            "id": self._session_id,
             "gen": generation,
             "base": True,
             "parent": parent if self._generation else None,
-            "at": round(time.time(), 6),
+            "at": round(self._clock.time(), 6),
             "by": f"plainbox {__version__}",
         }
 
-    def _generation_records(self, head: JsonObject, tree: Tree, number: int, why: str) -> Iterator[JsonObject]:
+    def _generation_records(
+        self, head: JsonObject, tree: Tree, number: int, past: list[JsonObject]
+    ) -> Iterator[JsonObject]:
         yield head
         yield from slices(tree)
         yield {
@@ -352,11 +391,9 @@ class JournalWriter:
             "n": number,
             "counts": counts_of(tree),
             "digest": digest_of(tree),
-            **_clock_fields(),
+            **self._clock_fields(),
         }
-        yield self._open_record(why)
-        for remark in self._notes:
-            yield {**remark, "t": "note"}
+        yield from past
 
     def _compact_if_worth_it(self) -> None:
         tree = self._read_back()
@@ -385,19 +422,22 @@ class JournalWriter:
             "env": self._environment,
             "why": self._why or why,
             "from": SCHEMA,
-            **_clock_fields(),
+            **self._clock_fields(),
         }
 
     def _tell_time(self) -> JsonObject:
         """Return the clock fields of a checkpoint, and note when the wall clock has jumped since the last one."""
-        fields = _clock_fields()
+        fields = self._clock_fields()
         wall, monotonic_s = fields["w"], fields["m"] / 1e6
-        if self._clock is not None:
-            jump_s = (wall - self._clock[0]) - (monotonic_s - self._clock[1])
+        if self._last_reading is not None:
+            jump_s = (wall - self._last_reading[0]) - (monotonic_s - self._last_reading[1])
             if abs(jump_s) > _CLOCK_JUMP_S:
                 self._notes.append({"kind": "clock-jump", "data": {"by_s": round(jump_s, 3)}, **fields})
-        self._clock = wall, monotonic_s
+        self._last_reading = wall, monotonic_s
         return fields
+
+    def _clock_fields(self) -> JsonObject:
+        return {"w": round(self._clock.time(), 6), "m": self._clock.monotonic_ns() // 1000}
 
     # Files and failures
 
@@ -432,7 +472,7 @@ class JournalWriter:
 
     def _full(self, error: OSError) -> StorageFullError:
         if not any(remark["kind"] == "storage-full" for remark in self._notes):
-            self._notes.append({"kind": "storage-full", "data": {"errno": error.errno}, **_clock_fields()})
+            self._notes.append({"kind": "storage-full", "data": {"errno": error.errno}, **self._clock_fields()})
         return StorageFullError(
             f"the session {self._location} cannot grow",
             errno=error.errno,
@@ -466,7 +506,3 @@ class JournalWriter:
     def __del__(self) -> None:
         for fd in self._take_descriptors():
             os.close(fd)
-
-
-def _clock_fields() -> JsonObject:
-    return {"w": round(time.time(), 6), "m": time.monotonic_ns() // 1000}

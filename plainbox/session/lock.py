@@ -24,7 +24,8 @@ from weakref import WeakValueDictionary
 import attrs
 
 from plainbox.errors import LockedStorageError, StorageError, StorageFailedError, StorageGoneError
-from plainbox.session.boot import boot_id, process_start_ticks
+from plainbox.processes import process_start_ticks
+from plainbox.session.boot import boot_id
 from plainbox.session.files import FileOps
 
 __all__ = ["LOCK_NAME", "LockOwner", "SessionLock", "lock_owner"]

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import logging
+import os
 import tempfile
 from collections.abc import Collection, Iterable, Iterator
 from types import TracebackType
@@ -20,8 +22,10 @@ from plainbox.errors import LockedStorageError, StorageClosedError, StorageGoneE
 from plainbox.events import signal
 from plainbox.session.announcement import Announcement, fire
 from plainbox.session.changes import ChangeTracker
+from plainbox.session.codec import JsonObject
 from plainbox.session.context import SessionDeviceContext
 from plainbox.session.dirs import WellKnownDirsHelper
+from plainbox.session.environment import check_same_environment
 from plainbox.session.fields import const, typed, typed_sequence, unique
 from plainbox.session.resume import EarlyCallback, ResumeFlag, SessionResumeHelper
 from plainbox.session.state import SessionState
@@ -33,7 +37,9 @@ if TYPE_CHECKING:
     from plainbox.providers import Provider
     from plainbox.units.exporter import ExporterUnitSupport
 
-__all__ = ["SessionManager", "at_most_one_context_filter", "exporters_of"]
+__all__ = ["SessionManager", "WellKnownDirsHelper", "at_most_one_context_filter", "exporters_of"]
+
+_log = logging.getLogger(__name__)
 
 #: Names that are shorter than the full ids of the bundled exporters.
 _SHORT_NAMES = {
@@ -70,7 +76,8 @@ def _propagate(instance: SessionManager, attribute: attrs.Attribute[Any], new: t
         with Announcement() as announcement:
             announcement.step(instance._propagate_test_plans)
             announcement.step(fire, instance, "on_test_plans_changed", old, new)
-    return new
+    # A listener may have assigned again; attrs stores what is returned here.
+    return instance.__dict__["test_plans"]
 
 
 @attrs.define(slots=False, eq=False, init=False)
@@ -99,6 +106,8 @@ class SessionManager:
         self._has_base = False
         self._read_only = False
         self._destroyed = False
+        #: Whether every checkpoint is compared with the state; for tests and for the search for faults.
+        self.audit = os.environ.get("PLAINBOX_AUDIT") == "1"
         self._exporters: tuple[int, dict[str, ExporterUnitSupport]] | None = None
         self.__attrs_init__(device_context_list, storage, test_plans)
         at_most_one_context_filter(self, None, None, device_context_list)
@@ -112,7 +121,7 @@ class SessionManager:
     def create(cls, repo: SessionStorageRepository | None = None, prefix: str = "pbox-") -> Self:
         """Return a manager without a device over a new storage."""
         repo = repo if repo is not None else SessionStorageRepository()
-        return cls._over(SessionStorage.create(repo.location, prefix), [])
+        return cls.over(SessionStorage.create(repo.location, prefix), [])
 
     @classmethod
     def create_with_state(cls, state: SessionState, repo: SessionStorageRepository | None = None) -> Self:
@@ -121,7 +130,7 @@ class SessionManager:
             raise TypeError(f"state must be SessionState, not {type(state).__name__}")
         repo = repo if repo is not None else SessionStorageRepository()
         storage = SessionStorage.create(repo.location)
-        return cls._over(storage, state)
+        return cls.over(storage, state)
 
     @classmethod
     def create_with_unit_list(
@@ -135,13 +144,20 @@ class SessionManager:
         return cls.create_with_state(state, repo)
 
     @classmethod
-    def _over(cls, storage: SessionStorage, content: SessionState | list[SessionDeviceContext]) -> Self:
+    def over(cls, storage: SessionStorage, content: SessionState | list[SessionDeviceContext]) -> Self:
+        """Return a manager of a state, or of devices, over a storage in which there is nothing yet.
+
+        When that fails, the storage is removed.
+        """
         try:
             WellKnownDirsHelper(storage).populate()
             contexts = content if isinstance(content, list) else [SessionDeviceContext(content)]
             return cls(contexts, storage)
         except BaseException:
-            storage.remove()
+            try:
+                storage.remove()
+            except OSError as error:
+                _log.warning("%s is left behind: %s", storage.location, error)
             raise
 
     @classmethod
@@ -160,9 +176,11 @@ class SessionManager:
         """
         if flags is not None and not isinstance(flags, Collection):
             flags = tuple(flags)
+        if ResumeFlag.STRICT_ENVIRONMENT in (flags or ()):
+            check_same_environment(storage)
         with _collecting_later():
             try:
-                data = storage.load_checkpoint()
+                tree = storage.load_tree()
             except StorageGoneError:
                 raise
             except FileNotFoundError:
@@ -171,7 +189,7 @@ class SessionManager:
                     state = early_cb(state) or state
                 return cls([SessionDeviceContext(state)], storage)
             helper = SessionResumeHelper(unit_list, flags, storage.location)
-            state = helper.resume(data, early_cb)
+            state = helper.resume(tree, early_cb)
             manager = cls([SessionDeviceContext(state)], storage)
             assert manager._tracker is not None
             if not helper.differs:
@@ -190,7 +208,7 @@ class SessionManager:
 
                 provider_list = Catalogue.load().providers
             storage = SessionStorage.create(directory, durable=False)
-            manager = cls._over(storage, [])
+            manager = cls.over(storage, [])
             try:
                 context = manager.add_local_device_context()
                 for provider in provider_list:
@@ -242,6 +260,7 @@ class SessionManager:
 
     def _track(self, context: SessionDeviceContext) -> None:
         self._tracker = ChangeTracker(context.state)
+        self._exporters = None
 
     # -- signals
 
@@ -270,6 +289,9 @@ class SessionManager:
 
         Without changes nothing is written. A failure raises, keeps the changes pending and leaves the former checkpoint
         in force.
+
+        With :attr:`audit`, which ``PLAINBOX_AUDIT=1`` sets, a state that was changed without its signals raises
+        :class:`SessionAuditError`.
         """
         if self._destroyed:
             raise StorageClosedError("the session was destroyed")
@@ -283,11 +305,15 @@ class SessionManager:
             self._save(helper.suspend(state, self.storage.location))
             self._has_base = True
             tracker.commit_full()
-            return
-        changes = tracker.pending()
-        if changes:
-            self._save(helper.suspend(state, self.storage.location, since=changes))
-        tracker.commit(changes)
+        else:
+            changes = tracker.pending()
+            if changes:
+                self._save(helper.suspend(state, self.storage.location, since=changes))
+            tracker.commit(changes)
+        if self.audit:
+            from plainbox.session.audit import audit
+
+            audit(state, self.storage)
 
     def _save(self, data: bytes) -> None:
         try:
@@ -298,7 +324,16 @@ class SessionManager:
 
     def close(self) -> None:
         """Let go of the storage; what was not checkpointed is not stored. A second call does nothing."""
-        self.storage.close()
+        self.storage.close(self._summary())
+
+    def _summary(self) -> JsonObject | None:
+        """Return what a listing says of the session, unless that is not what the last checkpoint holds."""
+        state, tracker = self.state, self._tracker
+        if state is None or tracker is None or not self._has_base or tracker.pending():
+            return None
+        metadata = state.metadata
+        outcomes = dict(state.get_outcome_stats())
+        return {"title": metadata.title, "flags": sorted(metadata.flags), "outcomes": outcomes}
 
     def destroy(self) -> None:
         """Remove the session from the disk; a second call does nothing."""
@@ -364,6 +399,8 @@ def exporters_of(units: Iterable[Unit]) -> dict[str, ExporterUnitSupport]:
             support = unit.support
             if support is not None:
                 found[unit.id] = support
+            else:
+                _log.info("%s makes no reports: %s", unit.id, "; ".join(map(str, unit.issues)) or "nothing can make it")
     for full, short in _SHORT_NAMES.items():
         if full in found:
             found.setdefault(short, found[full])

@@ -14,10 +14,14 @@ from typing import Any
 import attrs
 
 from plainbox.errors import CorruptedSessionError
-from plainbox.session.fields import Validator, typed, typed_sequence
+from plainbox.session.fields import Validator, integer, typed, typed_sequence
 from plainbox.session.result import JsonValue, is_moment
 
 __all__ = ["RunningAttempt", "SessionMetaData"]
+
+
+#: It is stored as text, a third longer, in one record of the journal.
+_MAX_BLOB_BYTES = 8 * 1024 * 1024
 
 
 def _typed_or_none(*types: type) -> Validator:
@@ -30,9 +34,12 @@ def _moment_or_none(instance: object, attribute: attrs.Attribute[Any], value: An
         raise ValueError(f"{type(instance).__name__}.{attribute.name} is no time that a clock shows: {value!r}")
 
 
-def _counted(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
-    if value < 1:
-        raise ValueError(f"{type(instance).__name__}.{attribute.name} is counted from 1, not {value!r}")
+def _blob(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    _typed_or_none(bytes)(instance, attribute, value)
+    if value is not None and len(value) > _MAX_BLOB_BYTES:
+        raise ValueError(
+            f"{type(instance).__name__}.{attribute.name} can have {_MAX_BLOB_BYTES} bytes at most, not {len(value)}"
+        )
 
 
 def _attempts_by_id(instance: object, attribute: attrs.Attribute[Any], value: dict[Any, Any]) -> None:
@@ -57,11 +64,11 @@ class RunningAttempt:
     raises :class:`TypeError`, an impossible number :class:`ValueError`.
     """
 
-    attempt: int = attrs.field(default=1, validator=[typed(int), _counted])
+    attempt: int = attrs.field(default=1, validator=integer(at_least=1))
     start_time: float | None = attrs.field(default=None, validator=_moment_or_none)
     boot_id: str | None = attrs.field(default=None, validator=_typed_or_none(str))
-    process_group: int | None = attrs.field(default=None, validator=_typed_or_none(int))
-    start_ticks: int | None = attrs.field(default=None, validator=_typed_or_none(int))
+    process_group: int | None = attrs.field(default=None, validator=attrs.validators.optional(integer()))
+    start_ticks: int | None = attrs.field(default=None, validator=attrs.validators.optional(integer()))
     log: str | None = attrs.field(default=None, validator=_typed_or_none(str))
 
     def as_dict(self) -> dict[str, JsonValue]:
@@ -79,7 +86,8 @@ _STRINGS = [typed(list), typed_sequence(str)]
 
 @attrs.define(slots=False)
 class SessionMetaData:
-    """A wrong type, also of an item, raises :class:`TypeError` and leaves the old value.
+    """A wrong type, also of an item, raises :class:`TypeError` and leaves the old value; so does, as
+    :class:`ValueError`, what cannot be stored: a blob of more than 8 MiB, a number of more than 53 bits.
 
     Known ``flags``: ``incomplete``, ``submitted``, ``bootstrapping``, ``setting_up``, ``testplanless``, ``stuck``
     and the features ``strict_template_expansion`` and ``systemd_based_job_runner``. ``app_id`` and ``app_blob``
@@ -87,17 +95,16 @@ class SessionMetaData:
     """
 
     title: str | None = attrs.field(default=None, validator=_typed_or_none(str))
-    flags: set[str] = attrs.field(factory=set, converter=_words)
-    app_blob: bytes | None = attrs.field(default=b"", validator=_typed_or_none(bytes))
+    flags: set[str] = attrs.field(factory=set, converter=_words, validator=[typed(set), typed_sequence(str)])
+    app_blob: bytes | None = attrs.field(default=b"", validator=_blob)
     app_id: str | None = attrs.field(default=None, validator=_typed_or_none(str))
     custom_joblist: bool = attrs.field(default=False, validator=typed(bool))
     rejected_jobs: list[str] = attrs.field(factory=list, validator=_STRINGS)
-    remaining_todo_jobs: list[str] = attrs.field(factory=list, validator=_STRINGS)
     last_job_start_time: float | None = attrs.field(default=None, validator=_moment_or_none)
     test_plan_ids: list[str] = attrs.field(factory=list, validator=_STRINGS)
-    resume_count: int = attrs.field(default=0, validator=typed(int))
+    resume_count: int = attrs.field(default=0, validator=integer(at_least=0))
     boot_id: str | None = attrs.field(default=None, validator=_typed_or_none(str))
-    tz_offset: int | None = attrs.field(default=None, validator=_typed_or_none(int))
+    tz_offset: int | None = attrs.field(default=None, validator=attrs.validators.optional(integer()))
     running: dict[str, RunningAttempt] = attrs.field(factory=dict, validator=[typed(dict), _attempts_by_id])
 
     # -- flags that have a name of their own
@@ -164,7 +171,12 @@ class SessionMetaData:
         return metadata
 
     def as_dict(self) -> dict[str, JsonValue]:
-        """Return what is stored: plain JSON values, a copy that later changes do not reach."""
+        """Return what is stored: plain JSON values, a copy that later changes do not reach.
+
+        Something that was put inside of a value and does not belong there raises :class:`TypeError`: once stored, it
+        would keep the session from being loaded.
+        """
+        attrs.validate(self)
         data: dict[str, JsonValue] = {}
         for field in attrs.fields(SessionMetaData):
             value = getattr(self, field.name)

@@ -7,6 +7,9 @@ mappings are, and a result without any key is *hollow* and stands for a job that
 attempt is either part of the result (:class:`MemoryJobResult`) or in a log file that it refers to
 (:class:`DiskJobResult`); a log is read as a stream, and only the two properties that return it as one text hold all
 of it in memory.
+
+What cannot be stored never becomes a result: a session with one could not be saved any more, and nothing that came
+after it either.
 """
 
 from __future__ import annotations
@@ -70,6 +73,13 @@ _TYPES: Mapping[str, type | tuple[type, ...]] = {
 }
 _LOG_ON_DISK = frozenset({"log", "io_log_filename"})
 
+#: A character has twelve bytes at most when it is stored: what is kept of comments fits into a record of the journal.
+_MAX_COMMENT_CHARS = 1024 * 1024
+_MAX_MEMORY_LOG_BYTES = 8 * 1024 * 1024
+#: What a piece of output costs beside its bytes.
+_RECORD_BYTES = 32
+_MAX_INTEGER = 2**53
+
 
 class JobResult:
     """What both kinds of results have in common.
@@ -77,8 +87,9 @@ class JobResult:
     Keys: ``outcome`` (one of :class:`Outcome`), ``execution_duration`` and ``start_time`` (seconds), ``comments``,
     ``return_code`` (negative: ended by that signal), ``skip_reason``, ``attempt`` (counted from 1), ``boot_id``,
     ``origin`` (``run``, ``resume``, ``operator`` or ``salvage``), and the log of the respective kind. An unknown
-    outcome, a number that is not finite or a start time that no calendar has is a :class:`ValueError`, a value of a
-    wrong type a :class:`TypeError`.
+    outcome, a number that is not finite or has more than 53 bits, or a start time that no calendar has is a
+    :class:`ValueError`, a value of a wrong type, also of a further key, a :class:`TypeError`. Comments of more than
+    1 048 576 characters end with a note that says how many are missing.
     """
 
     __slots__ = ("_data",)
@@ -88,12 +99,15 @@ class JobResult:
     def __init__(self, data: Mapping[str, Any]) -> None:
         kept: dict[str, Any] = {}
         for key, value in data.items():
-            if value is None or value == []:
+            if value is None or (isinstance(value, (list, tuple)) and not value):
                 continue
             wanted = _TYPES.get(key)
             if wanted is not None:
                 _check(key, value, wanted)
-            kept[key] = _frozen(value)
+            kept[key] = value if type(value) is str or key == "io_log" else _frozen(key, value)
+        comments = kept.get("comments")
+        if comments is not None and len(comments) > _MAX_COMMENT_CHARS:
+            kept["comments"] = _shortened(comments)
         foreign = self._foreign_keys & kept.keys()
         if foreign:
             raise ValueError(f"{type(self).__name__} has no {min(foreign)!r}")
@@ -228,7 +242,8 @@ class JobResult:
 class MemoryJobResult(JobResult):
     """A result that holds its output: ``io_log`` is a sequence of (delay, stream, bytes).
 
-    The bytes may also be given as they are stored, in base64.
+    The bytes may also be given as they are stored, in base64. More than 8 MiB of them are a :class:`ValueError`: that
+    much belongs into a file.
     """
 
     __slots__ = ()
@@ -238,10 +253,10 @@ class MemoryJobResult(JobResult):
     def __init__(self, data: Mapping[str, Any]) -> None:
         super().__init__(data)
         log = self._data.get("io_log")
-        if log:
-            self._data["io_log"] = tuple(_record(item) for item in log)
-        elif log is not None:
-            del self._data["io_log"]
+        if log is not None:
+            self._data["io_log"] = records = tuple(_record(item) for item in log)
+            if sum(_RECORD_BYTES + len(record.data) for record in records) > _MAX_MEMORY_LOG_BYTES:
+                raise ValueError(f"output of more than {_MAX_MEMORY_LOG_BYTES} bytes cannot be kept in a result")
 
     def get_io_log(self) -> Iterator[IOLogRecord]:
         return iter(self._data.get("io_log", ()))
@@ -262,8 +277,6 @@ class DiskJobResult(JobResult):
     def __init__(self, data: Mapping[str, Any], session_dir: str | os.PathLike[str] | None = None) -> None:
         super().__init__(data)
         self._session_dir = None if session_dir is None else os.fspath(session_dir)
-        if "io_log_filename" in self._data:
-            self._data["io_log_filename"] = os.fspath(self._data["io_log_filename"])
         if {"log", "io_log_filename"} <= self._data.keys():
             raise ValueError("a result has one log: either 'log' or 'io_log_filename'")
         _ = self.io_log_filename
@@ -357,8 +370,6 @@ def is_moment(seconds: float) -> bool:
 def _check(key: str, value: Any, wanted: type | tuple[type, ...]) -> None:
     if not isinstance(value, wanted) or isinstance(value, bool):
         raise TypeError(f"the {key!r} of a result cannot be {value!r}")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"the {key!r} of a result cannot be {value!r}")
     if key == "start_time" and isinstance(value, (int, float)) and not is_moment(value):
         raise ValueError(f"no clock shows the {key!r} {value!r}")
     if key == "outcome" and value not in OUTCOME_METADATA_MAP:
@@ -389,7 +400,7 @@ def _record(item: Any) -> IOLogRecord:
 
 def _confined(written: str, session_dir: str | None) -> str:
     """Return the path of a log, refusing one that is not below the session directory."""
-    inside = ".." not in written.split("/")
+    inside = _is_file_name(written) and ".." not in written.split("/")
     if inside and session_dir is not None:
         if not written.startswith("/"):
             return os.path.join(session_dir, written)
@@ -399,18 +410,47 @@ def _confined(written: str, session_dir: str | None) -> str:
     return written
 
 
-def _frozen(value: Any) -> Any:
-    """Return a value that nobody can change, so that the result cannot change with it."""
+def _is_file_name(text: str) -> bool:
+    if not text.isascii():
+        try:
+            os.fsencode(text)
+        except UnicodeEncodeError:
+            return False
+    return "\0" not in text
+
+
+def _shortened(comments: str) -> str:
+    note = f"\n[cut: the comment had {len(comments)} characters]"
+    return comments[: _MAX_COMMENT_CHARS - len(note)] + note
+
+
+def _frozen(key: str, value: Any) -> Any:
+    """Return a value that nobody can change, so that the result cannot change with it, and that can be stored."""
     kind = type(value)
-    if kind is str or kind is int or kind is float or isinstance(value, bytes):
+    if kind is str or kind is bool or value is None:
         return value
+    if isinstance(value, int):
+        if not -_MAX_INTEGER < value < _MAX_INTEGER:
+            raise ValueError(f"the {key!r} of a result cannot be {value!r}: it has more than 53 bits")
+        return int(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"the {key!r} of a result cannot be {value!r}")
+        return float(value)
     if isinstance(value, str):
         return str(value)
     if isinstance(value, Mapping):
-        return MappingProxyType({key: _frozen(item) for key, item in value.items()})
-    if isinstance(value, (list, tuple)) and not isinstance(value, IOLogRecord):
-        return tuple(_frozen(item) for item in value)
-    return value
+        frozen = {}
+        for name, item in value.items():
+            if not isinstance(name, str):
+                raise TypeError(f"the {key!r} of a result has a name that is no text: {name!r}")
+            frozen[name] = item if type(item) is str else _frozen(key, item)
+        return MappingProxyType(frozen)
+    if isinstance(value, (list, tuple)):
+        return tuple(_frozen(key, item) for item in value)
+    if isinstance(value, os.PathLike) and isinstance(path := os.fspath(value), str):
+        return path
+    raise TypeError(f"the {key!r} of a result cannot hold {type(value).__name__}: it cannot be stored")
 
 
 def _thawed(value: Any) -> JsonValue:

@@ -28,10 +28,21 @@ from plainbox.session.outcome import Outcome
 from plainbox.session.result import DiskJobResult, JobResult, restore_result
 from plainbox.session.state import SessionState
 from plainbox.session.suspend import differing_field, is_same_checksum, job_of_definition, provider_of_definition
-from plainbox.session.tree import check_change
+from plainbox.session.tree import Tree, check_change
 from plainbox.units import JobDefinition, Unit
 
-__all__ = ["STALE", "EarlyCallback", "ResumeFlag", "SessionPeekHelper", "SessionResumeHelper"]
+__all__ = [
+    "STALE",
+    "BrokenReferenceToExternalFile",
+    "CorruptedSessionError",
+    "EarlyCallback",
+    "IncompatibleJobError",
+    "IncompatibleSessionError",
+    "ResumeFlag",
+    "SessionPeekHelper",
+    "SessionResumeError",
+    "SessionResumeHelper",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -42,6 +53,7 @@ _Json: TypeAlias = "dict[str, Any]"
 STALE = "stale_definition"
 
 _SCHEMA = "plainbox.session/1"
+_MAX_INTEGER = 2**53
 
 
 class ResumeFlag:
@@ -52,6 +64,8 @@ class ResumeFlag:
     IGNORE_JOB_CHECKSUMS = "ignore-job-checksums"
     #: Jobs may be gone: they are not run, and what is stored of them stands for them in reports.
     ALLOW_MISSING_JOBS = "allow-missing-jobs"
+    #: The session must go on where it was opened last: the same machine, kernel, programs and versions of providers.
+    STRICT_ENVIRONMENT = "strict-environment"
     #: Whatever can be shown is shown, on the understanding that nobody goes on with the session.
     READ_ONLY = "read-only"
 
@@ -81,8 +95,8 @@ class SessionResumeHelper:
         if ResumeFlag.READ_ONLY in self._flags:
             self._flags |= {ResumeFlag.IGNORE_JOB_CHECKSUMS, ResumeFlag.ALLOW_MISSING_JOBS}
 
-    def resume(self, data: bytes, early_cb: EarlyCallback | None = None) -> SessionState:
-        """Return the state that the bytes describe; :attr:`differs` tells whether it is exactly that.
+    def resume(self, data: bytes | Tree, early_cb: EarlyCallback | None = None) -> SessionState:
+        """Return the state that a full representation describes; :attr:`differs` tells whether it is exactly that.
 
         ``early_cb`` sees the bare state before anything is restored and may return another one to be filled. Raises
         :class:`CorruptedSessionError` for what cannot be, :class:`IncompatibleSessionError` for what another version
@@ -100,7 +114,10 @@ class SessionResumeHelper:
             _Restoring(state, document, self._flags, self._location, self._note_difference).all_jobs()
         information = document.get("sys")
         if information is not None:
-            state.system_information = information
+            try:
+                state.system_information = information
+            except ValueError as error:
+                raise _senseless(error) from None
         return state
 
     def _note_difference(self) -> None:
@@ -318,8 +335,10 @@ class _Restoring:
 # -- the document
 
 
-def _parse(data: bytes) -> _Json:
-    """Return the document that the bytes are, everything in it of the right type as far as it is looked at here."""
+def _parse(data: bytes | Tree) -> _Json:
+    """Return the document of a representation, everything in it of the right type as far as it is looked at here."""
+    if isinstance(data, Tree):  # what was folded from a journal has passed the same checks, record by record
+        return _checked(data.as_full())
     try:
         document = json.loads(data)
     except (ValueError, RecursionError):
@@ -332,18 +351,29 @@ def _parse(data: bytes) -> _Json:
         raise CorruptedSessionError("this is a change of a session and not all of it")
     try:
         check_change(document)
+    except ValueError as error:
+        raise _senseless(error) from None
+    return _checked(document)
+
+
+def _checked(document: _Json) -> _Json:
+    try:
         _check_entries(document.get("jobs", {}))
         if not isinstance(document.get("sys", {}), dict | None):
             raise ValueError("'sys' is not an object")
     except ValueError as error:
-        raise CorruptedSessionError(f"the checkpoint makes no sense: {error}") from None
+        raise _senseless(error) from None
     return document
+
+
+def _senseless(error: ValueError) -> CorruptedSessionError:
+    return CorruptedSessionError(f"the checkpoint makes no sense: {error}")
 
 
 def _check_entries(entries: Mapping[str, _Json]) -> None:
     for job_id, entry in entries.items():
         attempts, via = entry.get("attempts", 0), entry.get("via", "")
-        if not isinstance(attempts, int) or isinstance(attempts, bool) or not isinstance(via, str):
+        if type(attempts) is not int or not -_MAX_INTEGER < attempts < _MAX_INTEGER or not isinstance(via, str):
             raise ValueError(f"the entry of job {job_id!r} has a value of a wrong type")
 
 

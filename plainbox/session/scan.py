@@ -33,7 +33,7 @@ from plainbox.errors import CorruptedSessionError, IncompatibleSessionError
 from plainbox.session.codec import NO_SUM, JsonObject, Line, decode_at
 from plainbox.session.tree import Tree, check_change, fold, fold_slice
 
-__all__ = ["SCHEMA", "Content", "counts_of", "digest_of", "scan"]
+__all__ = ["SCHEMA", "Content", "check_head", "counts_of", "digest_of", "remarks_of", "scan"]
 
 SCHEMA: Final = "plainbox.session/1"
 _SCHEMA_NAME, _SCHEMA_VERSION = SCHEMA.split("/")
@@ -53,17 +53,27 @@ def counts_of(tree: Tree) -> JsonObject:
     }
 
 
+def remarks_of(record: JsonObject) -> list[JsonObject]:
+    """Return what a record tells of the past of the session beside its state: an opening, or notes."""
+    if record.get("t") in ("open", "note"):
+        return [record]
+    notes = record.get("notes")
+    return [{**note, "t": "note"} for note in notes if isinstance(note, dict)] if isinstance(notes, list) else []
+
+
 @attrs.define
 class Content:
     """What was read of one generation.
 
     ``size_bytes`` is where the proven records end, ``seq`` and ``sum`` name the last of them, ``number`` is the last
     checkpoint. ``unterminated``: the last record lacks its line feed. ``torn``: bytes follow that prove nothing.
-    ``tree`` is filled only when one was given, ``records`` likewise.
+    ``remarks`` are the openings and the notes, the latter as records of their own. ``tree`` is filled only when one was
+    given, ``records`` likewise.
     """
 
     tree: Tree | None = None
     records: list[JsonObject] | None = None
+    remarks: list[JsonObject] = attrs.field(factory=list)
     head: JsonObject = attrs.field(factory=dict)
     seq: int = -1
     sum: str = NO_SUM
@@ -81,7 +91,7 @@ class Content:
         if (kind == "head") != (line.seq == 0):
             raise ValueError("the head is not the first record and the only one of its kind")
         if kind == "head":
-            _check_head(payload)
+            check_head(payload)
             self.head = payload
             self.based = not payload.get("base", True)
         elif kind == "ck":
@@ -96,6 +106,7 @@ class Content:
             self._take_end(payload)
         if kind in ("ck", "full-end") and isinstance(payload.get("w"), int | float):
             self.last_change = float(payload["w"])
+        self.remarks += remarks_of(payload)
         if self.records is not None:
             self.records.append(payload)
         self.seq, self.sum = line.seq, line.sum
@@ -121,7 +132,8 @@ class Content:
             raise ValueError("the dump is not what its end says")
 
 
-def _check_head(head: JsonObject) -> None:
+def check_head(head: JsonObject) -> None:
+    """Raise :class:`ValueError` for what is no head of a session, :class:`IncompatibleSessionError` for a later one."""
     schema = head.get("schema")
     if not isinstance(schema, str) or not isinstance(head.get("uuid"), str) or not isinstance(head.get("gen"), int):
         raise ValueError("the head lacks its schema, its uuid or its generation")
@@ -138,15 +150,17 @@ def _check_head(head: JsonObject) -> None:
 
 
 def _good_line_after(data: bytes, start: int) -> bool:
-    """Tell whether a line that verifies on its own starts at ``start`` or after any line feed from there on."""
+    """Tell whether a line that verifies on its own starts at ``start`` or after any line feed from there on.
+
+    Each is looked at up to its line feed and no further, so that a file full of headers takes no longer than another.
+    """
     while start < len(data):
+        end = data.find(b"\n", start)
+        end = len(data) if end < 0 else end
         try:
-            decode_at(data, start)
+            decode_at(data[start:end], 0)
         except ValueError:
-            line_feed = data.find(b"\n", start)
-            if line_feed < 0:
-                return False
-            start = line_feed + 1
+            start = end + 1
         else:
             return True
     return False
@@ -177,7 +191,8 @@ def scan(data: bytes, content: Content, where: str) -> None:
             break
         if line.seq != content.seq + 1 or line.prev != content.sum:
             raise _damaged(where, content, offset, f"record {line.seq} does not follow the one before it")
-        if end < len(data) and data[end] != _LF and _good_line_after(data, end + 1):
+        # The line feed may be another byte now, or be gone.
+        if end < len(data) and data[end] != _LF and (_good_line_after(data, end) or _good_line_after(data, end + 1)):
             raise _damaged(where, content, end, "the record does not end with a line feed")
         try:
             content.take(line)

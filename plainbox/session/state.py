@@ -14,10 +14,18 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Protocol
 
-from plainbox.errors import DependencyDuplicateError, DependencyError, PlainboxError, SessionError, UnitError
+from plainbox.errors import (
+    DependencyDuplicateError,
+    DependencyError,
+    DependencyUnknownError,
+    PlainboxError,
+    SessionError,
+    UnitError,
+)
 from plainbox.events import signal
 from plainbox.session import summary
 from plainbox.session.announcement import Announcement
+from plainbox.session.codec import MAX_PAYLOAD_BYTES, encode_body
 from plainbox.session.jobs import JobState, UndesiredJobReadinessInhibitor
 from plainbox.session.metadata import SessionMetaData
 from plainbox.session.planner import Planner
@@ -28,7 +36,7 @@ from plainbox.units.job import JobDefinition
 from plainbox.units.template import TemplateUnit
 from plainbox.units.unit import Unit
 
-__all__ = ["JobQualifier", "SessionState"]
+__all__ = ["JobQualifier", "SessionMetaData", "SessionState"]
 
 _log = logging.getLogger(__name__)
 
@@ -63,16 +71,14 @@ class SessionState:
         self.dropped: Mapping[str, DependencyError] = {}
         #: What was wrong with units and records that came in the course of the session; they are not part of it.
         self.problems: list[PlainboxError] = []
-        #: Change whenever the units, or the desired and mandatory lists, have changed.
+        #: Changes whenever the units have changed.
         self.unit_list_version = 0
-        self.job_lists_version = 0
         #: Compare every readiness that was worked out for a few jobs with that of all jobs. For tests: it is slow.
         self.audit_readiness = False
-        #: What the machine is; ``None`` until somebody has collected it.
-        self.system_information: dict[str, JsonValue] | None = None
         #: Which resource job has made a job, when that is known before: the first of several that could.
         self.makers: Mapping[str, str] = {}
         self._manifest: dict[str, bool | int] = {}
+        self._system_information: dict[str, JsonValue] | None = None
         self._templates: dict[str, list[TemplateUnit]] = {}
         #: Checksums of the units that templates made and that are no jobs.
         self._instances: set[str] = set()
@@ -167,6 +173,7 @@ class SessionState:
                 announcement.step(self.on_unit_removed, unit)
                 return
             self._forget(unit.id)
+            self._release({unit.id})
             announcement.step(self.on_unit_removed, unit)
             announcement.step(self.on_job_removed, unit)
             announcement.step(self.on_job_state_map_changed)
@@ -183,11 +190,14 @@ class SessionState:
             raise ValueError(f"these jobs are on the run list: {', '.join(needed)}")
         if not selected:
             return
-        gone = {id(job) for job in selected}
-        self.unit_list[:] = [unit for unit in self.unit_list if id(unit) not in gone]
+        gone = {job.id for job in selected}
+        self.unit_list[:] = [
+            unit for unit in self.unit_list if not (isinstance(unit, JobDefinition) and unit.id in gone)
+        ]
         self.unit_list_version += 1
-        for job in selected:
-            self._forget(job.id)
+        for job_id in gone:
+            self._forget(job_id)
+        self._release(gone)
         with Announcement() as announcement:
             announcement.step(self.on_job_state_map_changed)
             for job in selected:
@@ -251,8 +261,14 @@ class SessionState:
 
     def _forget(self, job_id: str) -> None:
         self.job_state_map.pop(job_id, None)
-        if self.resource_map.pop(job_id, None) is not None:
-            self._refresh_dependents_of(job_id)
+        self.resource_map.pop(job_id, None)
+        # A job that salvages this one is there without it.
+        self._refresh_dependents_of(job_id)
+
+    def _release(self, job_ids: Collection[str]) -> None:
+        """Let jobs that are not known any more not be mandatory any more."""
+        if any(job.id in job_ids for job in self.mandatory_job_list):
+            self.update_mandatory_job_list(job for job in self.mandatory_job_list if job.id not in job_ids)
 
     def _note(self, problem: PlainboxError) -> None:
         self.problems.append(problem)
@@ -261,9 +277,16 @@ class SessionState:
     # -- what is to run
 
     def update_mandatory_job_list(self, mandatory_job_list: Iterable[JobDefinition]) -> None:
-        """Set the jobs that run whatever is desired; effective when the desired list is set the next time."""
-        self.mandatory_job_list = list(mandatory_job_list)
-        self.job_lists_version += 1
+        """Set the jobs that run whatever is desired; effective when the desired list is set the next time.
+
+        A job that is not known is left out and becomes one of the :attr:`problems`.
+        """
+        self.mandatory_job_list = []
+        for job in mandatory_job_list:
+            if job.id in self.job_state_map:
+                self.mandatory_job_list.append(job)
+            else:
+                self._note(DependencyUnknownError(job.id))
 
     def update_desired_job_list(
         self,
@@ -288,7 +311,6 @@ class SessionState:
         self.desired_job_list = list(plan.wanted)
         self.run_list = list(plan.run_list)
         self.dropped = plan.dropped
-        self.job_lists_version += 1
         self._run_ids = {job.id for job in self.run_list}
         self._dependents = dependents_in(self.run_list)
         for job_id in before - self._run_ids:
@@ -330,13 +352,20 @@ class SessionState:
             return
         self._refresh(self._dependents.get(job_id, ()))
         if self.audit_readiness:
-            self._audit()
+            outdated = self.outdated_readiness()
+            if outdated:
+                raise AssertionError(f"the readiness of {outdated} was not brought up to date")
 
-    def _audit(self) -> None:
-        for job_id, state in self.job_state_map.items():
-            wanted = inhibitors_of(state.job, self) if job_id in self._run_ids else [UndesiredJobReadinessInhibitor]
-            if state.readiness_inhibitor_list != wanted:
-                raise AssertionError(f"the readiness of {job_id!r} was not brought up to date")
+    def outdated_readiness(self) -> list[str]:
+        """Return the ids of the jobs whose readiness is not what a look at all jobs would find; there should be none."""
+        if self._readiness_deferred:
+            return []
+        return [
+            job_id
+            for job_id, state in self.job_state_map.items()
+            if state.readiness_inhibitor_list
+            != (inhibitors_of(state.job, self) if job_id in self._run_ids else [UndesiredJobReadinessInhibitor])
+        ]
 
     # -- results
 
@@ -409,6 +438,25 @@ class SessionState:
     def manifest(self, values: Mapping[str, bool | int]) -> None:
         self._manifest = dict(values)
         self.recompute_readiness()
+
+    @property
+    def system_information(self) -> dict[str, JsonValue] | None:
+        """What the machine is; ``None`` until somebody has collected it. Set it anew to change it.
+
+        What cannot be stored, for its kind or for more than 16 MiB of it, leaves the old value: a :class:`TypeError` for
+        what is no mapping, else a :class:`ValueError`.
+        """
+        return self._system_information
+
+    @system_information.setter
+    def system_information(self, values: dict[str, JsonValue] | None) -> None:
+        if values is not None:
+            if not isinstance(values, dict):
+                raise TypeError(f"system_information must be a dict, not {type(values).__name__}")
+            size_bytes = len(encode_body({"t": "full", "sys": values}))
+            if size_bytes > MAX_PAYLOAD_BYTES:
+                raise ValueError(f"the system information has {size_bytes} bytes; {MAX_PAYLOAD_BYTES} can be stored")
+        self._system_information = values
 
     # -- sums
 

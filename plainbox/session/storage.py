@@ -21,7 +21,6 @@ import copy
 import errno
 import os
 import threading
-import time
 import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -30,6 +29,7 @@ from typing import TypeVar
 
 import attrs
 
+from plainbox.clock import SYSTEM_CLOCK, Clock
 from plainbox.errors import (
     CorruptedSessionError,
     LockedStorageError,
@@ -48,8 +48,9 @@ from plainbox.session.directory import (
     make_session,
     removable_leftovers,
     remove_tree,
+    usable_repository,
 )
-from plainbox.session.files import FileOps, PathLike, deferred_signals
+from plainbox.session.files import NOT_REGULAR, FileOps, PathLike, deferred_signals
 from plainbox.session.generation import generation_name, generations, read_head
 from plainbox.session.journal import JournalReader, JournalWriter, Position
 from plainbox.session.lock import LockOwner, SessionLock, lock_owner
@@ -98,12 +99,20 @@ class SessionStorage:
     :class:`StorageClosedError`.
     """
 
-    def __init__(self, location: PathLike, *, durable: bool = True, files: FileOps | None = None) -> None:
+    def __init__(
+        self,
+        location: PathLike,
+        *,
+        durable: bool = True,
+        files: FileOps | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
         path = os.fspath(location)
         if not isinstance(path, str):
             raise TypeError(f"the location of a session is a str or a Path, not {type(location).__name__}")
         self._location = path
         self._files = FileOps(durable=durable) if files is None else files
+        self._clock = clock
         self._lock = SessionLock(path, self._files)
         self._mutex = threading.Lock()
         self._writer: JournalWriter | None = None
@@ -142,6 +151,11 @@ class SessionStorage:
         """The seam to the file system: whoever writes into the session goes through it too."""
         return self._files
 
+    @property
+    def clock(self) -> Clock:
+        """The clock of everything that is written into the session."""
+        return self._clock
+
     # Making and removing
 
     @classmethod
@@ -152,15 +166,19 @@ class SessionStorage:
         *,
         durable: bool = True,
         files: FileOps | None = None,
+        clock: Clock = SYSTEM_CLOCK,
     ) -> SessionStorage:
         """Make the directory of a new session, lock it and return its storage.
 
         ``base_dir`` is made, for the user alone, when it is missing. The name is the prefix, everything but ASCII
         letters, digits and ``-_.`` replaced by ``_``, with the time in UTC, and ``_(n)`` when that is taken.
+
+        :raises StorageError: no session can be made there.
         """
         ops = FileOps(durable=durable) if files is None else files
-        location, lock = make_session(ops, os.fspath(base_dir), prefix)
-        storage = cls(location, files=ops)
+        with usable_repository(os.fspath(base_dir)):
+            location, lock = make_session(ops, os.fspath(base_dir), prefix, clock.time())
+        storage = cls(location, files=ops, clock=clock)
         storage._lock = lock
         return storage
 
@@ -181,6 +199,10 @@ class SessionStorage:
             except StorageGoneError:
                 self._closed = "removed"
                 return
+            except StorageError as error:
+                # Something else stands in the place of the lock: nobody can own it, and it goes with the rest.
+                if error.errno not in NOT_REGULAR:
+                    raise
             try:
                 hidden = hide_session(self._files, self._location)
             except OSError as error:
@@ -200,9 +222,13 @@ class SessionStorage:
         :raises CorruptedSessionError: what is stored is not what was acknowledged.
         :raises IncompatibleSessionError: a later version wrote it.
         """
-        data = self._load().as_bytes()
+        return self.load_tree().as_bytes()
+
+    def load_tree(self) -> Tree:
+        """Return the last acknowledged state as it is folded from the journal; errors as in :meth:`load_checkpoint`."""
+        tree = self._load()
         self._kept = None
-        return data
+        return tree
 
     def save_checkpoint(self, data: bytes) -> None:
         """Make a change (``"t": "ck"``) or a whole state (``"t": "full"``) durable; on return it is.
@@ -273,6 +299,10 @@ class SessionStorage:
             generation=current,
         )
 
+    def closing_summary(self) -> JsonObject | None:
+        """Return what :meth:`close` was told of the session; ``None`` when the journal, proven good, does not tell it."""
+        return self._read(JournalReader.summary)
+
     def peek_metadata(self) -> dict[str, JsonObject]:
         """Return ``meta``, the metadata of the session, and ``outcomes``, how many jobs ended with which one.
 
@@ -307,10 +337,13 @@ class SessionStorage:
         with deferred_signals(), self._mutex:
             self._stop_writing()
 
-    def close(self) -> None:
-        """End writing for good: later saves raise :class:`StorageClosedError`, loading still works."""
+    def close(self, summary: JsonObject | None = None) -> None:
+        """End writing for good: later saves raise :class:`StorageClosedError`, loading still works.
+
+        ``summary`` is for :meth:`closing_summary`; it must be small and agree with the last checkpoint.
+        """
         with deferred_signals(), self._mutex:
-            self._stop_writing()
+            self._stop_writing(summary)
             self._closed = self._closed or "closed"
 
     def is_locked(self) -> bool:
@@ -366,6 +399,9 @@ class SessionStorage:
         directory = self._open_directory()
         try:
             return reading(JournalReader(directory, self._location, alone=self._lock.held))
+        except CorruptedSessionError as error:
+            error.hint = error.hint or damage_hint(self.id)
+            raise
         finally:
             os.close(directory)
 
@@ -387,9 +423,10 @@ class SessionStorage:
             writer = JournalWriter(
                 self._location,
                 self._files,
-                created=creation_time(self.id) or time.time(),
+                created=creation_time(self.id) or self._clock.time(),
                 environment=self.environment,
                 why=self.why,
+                clock=self._clock,
             )
             writer.open(self._known)
             for kind, data in self._pending_notes:
@@ -411,11 +448,11 @@ class SessionStorage:
         if not held:
             self._lock.release()
 
-    def _stop_writing(self) -> None:
+    def _stop_writing(self, summary: JsonObject | None = None) -> None:
         writer, self._writer = self._writer, None
         if self._pid == os.getpid():
             if writer is not None:
-                writer.close()
+                writer.close(summary)
             self._lock.release()
 
     def _check_open(self) -> None:
@@ -447,25 +484,34 @@ class SessionStorageRepository:
 
         return str(session_repository())
 
+    def names(self) -> list[str]:
+        """Return the names of the session directories, in no order; nothing in them is looked at.
+
+        :raises StorageError: what should be the repository cannot be read.
+        """
+        with usable_repository(self._location):
+            try:
+                with os.scandir(self._location) as entries:
+                    return [
+                        entry.name
+                        for entry in entries
+                        if entry.name.endswith(SUFFIX)
+                        and not entry.name.startswith(".")
+                        and entry.is_dir(follow_symlinks=False)
+                    ]
+            except FileNotFoundError:
+                return []
+
     def get_storage_list(self) -> list[SessionStorage]:
         """Return the stored sessions, the youngest first; a missing directory holds none.
 
         Only real directories count whose name ends in ``.session`` and does not start with a dot. Age is the time of
         creation that the journal tells, else the one in the name.
+
+        :raises StorageError: what should be the repository cannot be read.
         """
-        try:
-            with os.scandir(self._location) as entries:
-                names = [
-                    entry.name
-                    for entry in entries
-                    if entry.name.endswith(SUFFIX)
-                    and not entry.name.startswith(".")
-                    and entry.is_dir(follow_symlinks=False)
-                ]
-        except FileNotFoundError:
-            return []
         found: list[tuple[float, str, SessionStorage]] = []
-        for name in names:
+        for name in self.names():
             storage = SessionStorage(os.path.join(self._location, name))
             try:
                 created = storage.journal_info().created
@@ -485,10 +531,20 @@ class SessionStorageRepository:
         stored = self.get_storage_list()
         return stored[0] if stored else None
 
+    def leftovers(self, *, older_than_s: float = 3600.0) -> list[str]:
+        """Return the hidden directories that interrupted creations and removals left, that old and unlocked."""
+        with usable_repository(self._location):
+            return list(removable_leftovers(self._location, older_than_s))
+
     def remove_leftovers(self, *, older_than_s: float = 3600.0) -> None:
         """Delete what interrupted creations and removals left hidden here, once it is that old and unlocked."""
-        for path in removable_leftovers(self._location, older_than_s):
+        for path in self.leftovers(older_than_s=older_than_s):
             remove_tree(path)
+
+
+def damage_hint(session_id: str) -> str:
+    """Return what to do about a session that is damaged."""
+    return f"plainbox session verify {session_id} tells what is wrong, plainbox session salvage {session_id} repairs it"
 
 
 def _parse_checkpoint(data: bytes) -> tuple[JsonObject, Tree | None]:

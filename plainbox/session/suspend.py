@@ -25,7 +25,14 @@ from plainbox.session.state import SessionState
 from plainbox.units import JobDefinition
 from plainbox.units.record import Value
 
-__all__ = ["SessionSuspendHelper", "differing_field", "is_same_checksum", "job_of_definition", "provider_of_definition"]
+__all__ = [
+    "SessionSuspendHelper",
+    "differing_field",
+    "is_same_checksum",
+    "is_stand_in",
+    "job_of_definition",
+    "provider_of_definition",
+]
 
 #: The fields of a job that reports show.
 _SHOWN = ("plugin", "summary", "category_id", "certification-status", "template-id")
@@ -33,6 +40,7 @@ _SHOWN = ("plugin", "summary", "category_id", "certification-status", "template-
 _SUM_DIGITS = 32
 #: What a job has when it was never started.
 _ALL_ATTEMPTS = 3
+_STAND_IN = "_is_stand_in"
 
 
 class SessionSuspendHelper:
@@ -100,8 +108,8 @@ def _entry(job_state: JobState) -> dict[str, JsonValue]:
 
 
 def is_same_checksum(stored: object, checksum: str) -> bool:
-    """Tell whether the checksum of an entry is that of a job."""
-    return isinstance(stored, str) and len(stored) >= _SUM_DIGITS and checksum.startswith(stored)
+    """Tell whether the checksum of an entry is that of a job; an entry that has lost its own in damage says nothing."""
+    return stored is None or (isinstance(stored, str) and len(stored) >= _SUM_DIGITS and checksum.startswith(stored))
 
 
 def _definitions(states: Iterable[JobState]) -> dict[str, JsonValue]:
@@ -172,9 +180,15 @@ def job_of_definition(job_id: str, stored: object, checksum: object = None) -> J
     namespace, colons, partial_id = job_id.partition("::")
     provider = _StoredProvider(namespace, provider_of_definition(stored) or namespace) if colons else None
     job = JobDefinition({**stored["fields"], "id": partial_id if colons else job_id}, provider=provider)
+    vars(job)[_STAND_IN] = True
     if isinstance(checksum, str):
         vars(job)["checksum"] = checksum
     return job
+
+
+def is_stand_in(job: JobDefinition) -> bool:
+    """Tell whether a job is only what a session has stored of it: :func:`job_of_definition` has made it."""
+    return _STAND_IN in vars(job)
 
 
 @attrs.frozen

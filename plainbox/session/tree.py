@@ -24,7 +24,7 @@ Used by the journal (to read, to compact), by the storage and by tests as the mo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import attrs
@@ -33,13 +33,14 @@ from plainbox.session.codec import MAX_PAYLOAD_BYTES, JsonObject, encode_body, p
 
 __all__ = ["Tree", "canonical_full", "check_change", "fold", "slices"]
 
-_OBJECTS: Final = ("meta", "jobs", "units")
-_LISTS: Final = ("gone", "want", "must")
-_KNOWN: Final = frozenset({*_OBJECTS, *_LISTS, "res", "drop", "sys"})
-#: Added by the journal to every record; not part of the state.
+#: What folding looks at, and what the journal adds to every record and is not part of the state.
+_KNOWN: Final = frozenset({"meta", "jobs", "units", "gone", "want", "must", "res", "drop", "sys"})
 _ENVELOPE: Final = frozenset({"t", "n", "w", "m", "notes"})
+_EXPECTED: Final = _KNOWN | _ENVELOPE
 
 _SLICE_BYTES: Final = 1024 * 1024
+#: An item is alone in its record, but for the names of the part that it belongs to.
+_MAX_ITEM_BYTES: Final = MAX_PAYLOAD_BYTES - 64
 
 
 @attrs.define
@@ -84,33 +85,57 @@ def _is_attempt(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
-def check_change(change: JsonObject) -> None:
-    """Raise :class:`ValueError` unless every known key of the change has the shape that folding needs."""
-    for key in _OBJECTS:
-        if key in change and not isinstance(change[key], dict):
-            raise ValueError(f"{key!r} is not an object")
-    for job_id, entry in change.get("jobs", {}).items():
+def _check_object(key: str, value: object) -> None:
+    if not isinstance(value, dict):
+        raise ValueError(f"{key!r} is not an object")
+
+
+def _check_entries(key: str, value: object) -> None:
+    _check_object(key, value)
+    assert isinstance(value, dict)
+    for job_id, entry in value.items():
         if not isinstance(entry, dict):
             raise ValueError(f"the entry of job {job_id!r} is not an object")
-    for key in _LISTS:
-        if key in change:
-            items = change[key]
-            if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
-                raise ValueError(f"{key!r} is not a list of ids")
-    for key, length in (("drop", 2), ("res", 3)):
-        if key in change:
-            items = change[key]
-            if not isinstance(items, list):
-                raise ValueError(f"{key!r} is not a list")
-            for item in items:
-                if (
-                    not isinstance(item, list)
-                    or len(item) != length
-                    or not isinstance(item[0], str)
-                    or not _is_attempt(item[1])
-                    or not (length == 2 or isinstance(item[2], dict))
-                ):
-                    raise ValueError(f"{key!r} has an item that names no attempt of a job")
+
+
+def _check_ids(key: str, value: object) -> None:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise ValueError(f"{key!r} is not a list of ids")
+
+
+def _check_attempts(key: str, value: object) -> None:
+    if not isinstance(value, list):
+        raise ValueError(f"{key!r} is not a list")
+    length = 2 if key == "drop" else 3
+    for item in value:
+        if (
+            not isinstance(item, list)
+            or len(item) != length
+            or not isinstance(item[0], str)
+            or not _is_attempt(item[1])
+            or not (length == 2 or isinstance(item[2], dict))
+        ):
+            raise ValueError(f"{key!r} has an item that names no attempt of a job")
+
+
+_SHAPES: Final[dict[str, Callable[[str, object], None]]] = {
+    "meta": _check_object,
+    "jobs": _check_entries,
+    "units": _check_object,
+    "gone": _check_ids,
+    "want": _check_ids,
+    "must": _check_ids,
+    "drop": _check_attempts,
+    "res": _check_attempts,
+}
+
+
+def check_change(change: JsonObject) -> None:
+    """Raise :class:`ValueError` unless every known key of the change has the shape that folding needs."""
+    for key, value in change.items():
+        check = _SHAPES.get(key)
+        if check is not None:
+            check(key, value)
 
 
 def fold(tree: Tree, change: JsonObject) -> None:
@@ -140,15 +165,19 @@ def fold_slice(tree: Tree, part: JsonObject) -> None:
 
 
 def _add(tree: Tree, change: JsonObject) -> None:
-    tree.meta.update(change.get("meta", ()))
-    tree.jobs.update(change.get("jobs", ()))
-    tree.units.update(change.get("units", ()))
-    for job_id, attempt, result in change.get("res", ()):
-        tree.results.setdefault(job_id, {})[attempt] = result
+    if "meta" in change:
+        tree.meta.update(change["meta"])
+    if "jobs" in change:
+        tree.jobs.update(change["jobs"])
+    if "units" in change:
+        tree.units.update(change["units"])
+    if "res" in change:
+        for job_id, attempt, result in change["res"]:
+            tree.results.setdefault(job_id, {})[attempt] = result
     if "sys" in change:
         tree.sys = change["sys"]
-    for key in change.keys() - _KNOWN - _ENVELOPE:
-        tree.extra[key] = change[key]
+    if not _EXPECTED.issuperset(change):
+        tree.extra.update((key, value) for key, value in change.items() if key not in _EXPECTED)
 
 
 def tree_of(full: JsonObject) -> Tree:
@@ -190,6 +219,12 @@ def slices(tree: Tree, limit_bytes: int = _SLICE_BYTES) -> Iterator[JsonObject]:
     for name, key, value in _items(tree):
         # The length of the item alone; keys and brackets of the slice are few enough to be left out.
         item_size = len(encode_body({key or "": value}))
+        if item_size > _MAX_ITEM_BYTES:
+            owner = key or str(value[0] if isinstance(value, list) else value)
+            raise ValueError(
+                f"what the session has to say about {owner[:200]!r} ({name}) is too long: {item_size} bytes;"
+                f" {_MAX_ITEM_BYTES} can be stored"
+            )
         if size and size + item_size > limit_bytes:
             yield part
             part, size = {"t": "full"}, 0

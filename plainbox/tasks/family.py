@@ -24,7 +24,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from plainbox.tasks.identity import ProcessIdentity, ProcessStat, read_stat, scan
+from plainbox.processes import ProcessStat, read_stat, scan
+from plainbox.tasks.identity import ProcessIdentity
 
 __all__ = ["Family", "become_subreaper", "spawning"]
 

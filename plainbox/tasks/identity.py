@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who a process is: a number alone can be given to another process, a number with its start time cannot.
+"""Who a process is, in what others record: the leader of a job, and the owner of something with a name.
 
-The numbers come from ``/proc/PID/stat`` (the manual page proc_pid_stat(5) counts its fields from 1).
+A number alone can be given to another process, a number with its start time cannot; both come from
+:mod:`plainbox.processes`.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 import functools
 import os
 import re
-from collections.abc import Iterator
 
 import attrs
 
-__all__ = ["NameOwner", "ProcessIdentity", "ProcessStat", "name_of_owner", "owner_of_name", "read_stat", "scan"]
+from plainbox.processes import process_start_ticks, read_stat
+
+__all__ = ["NameOwner", "ProcessIdentity", "name_of_owner", "owner_of_name"]
 
 
 _OWNED = re.compile(r"[a-z-]+-(\d{1,10})-(\d{1,20})-")
@@ -26,60 +28,6 @@ class ProcessIdentity:
     pid: int
     process_group: int
     start_ticks: int
-
-
-@attrs.frozen
-class ProcessStat:
-    """What is needed of one process to say whose it is. ``name`` is what the process calls itself: hostile text."""
-
-    pid: int
-    name: str
-    state: str
-    parent: int
-    process_group: int
-    session: int
-    start_ticks: int
-
-    @property
-    def ended(self) -> bool:
-        """True for a zombie: nothing runs any more, only its parent has not asked yet."""
-        return self.state in "ZXx"
-
-
-def read_stat(pid: int) -> ProcessStat | None:
-    """Return what the kernel says about a process, None when there is no such process."""
-    try:
-        descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        text = os.read(descriptor, 4096)
-    except OSError:
-        return None
-    finally:
-        os.close(descriptor)
-    # The name stands in parentheses and may hold any byte, a parenthesis and a blank included.
-    start, end = text.find(b"("), text.rfind(b")")
-    fields = text[end + 2 :].split()
-    name = text[start + 1 : end].decode("utf-8", "backslashreplace")
-    return ProcessStat(
-        pid=pid,
-        name=name,
-        state=chr(fields[0][0]),
-        parent=int(fields[1]),
-        process_group=int(fields[2]),
-        session=int(fields[3]),
-        start_ticks=int(fields[19]),
-    )
-
-
-def scan() -> Iterator[ProcessStat]:
-    """Look at every process of this machine that can be seen. Takes milliseconds: only for when something is wrong."""
-    for entry in os.listdir("/proc"):
-        if entry.isdecimal():
-            found = read_stat(int(entry))
-            if found is not None:
-                yield found
 
 
 @attrs.frozen
@@ -107,8 +55,7 @@ def name_of_owner(prefix: str) -> str:
 
 @functools.lru_cache(maxsize=2)
 def _start_ticks(pid: int) -> int:
-    own = read_stat(pid)
-    return own.start_ticks if own is not None else 0
+    return process_start_ticks(pid) or 0
 
 
 def owner_of_name(name: str) -> NameOwner | None:

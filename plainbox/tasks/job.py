@@ -132,6 +132,7 @@ def _supervise(
         started=surroundings.started,
         cancel=surroundings.cancel,
         deadline=deadline,
+        tick=surroundings.tick,
     )
 
 

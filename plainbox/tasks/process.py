@@ -28,9 +28,10 @@ from typing import IO, Literal
 
 import attrs
 
+from plainbox.processes import ProcessStat
 from plainbox.tasks.child import Child
 from plainbox.tasks.deadline import Deadline
-from plainbox.tasks.identity import ProcessIdentity, ProcessStat
+from plainbox.tasks.identity import ProcessIdentity
 from plainbox.tasks.output import CancelToken, OutputSink, StreamName
 
 __all__ = ["GRACE_S", "Ending", "supervise"]
@@ -72,16 +73,17 @@ def supervise(
     deadline: Deadline | None = None,
     grace_s: float = GRACE_S,
     give_up_s: float = GIVE_UP_S,
+    tick: Callable[[], None] = lambda: None,
 ) -> Ending:
     """Run ``argv``, whose first item names a program as in a shell, to its end.
 
-    Raises :class:`~plainbox.errors.JobStartError` when the process cannot be started. What ``started`` and ``output``
-    raise comes through, once the process and its family are ended.
+    Raises :class:`~plainbox.errors.JobStartError` when the process cannot be started. What ``started``, ``output`` and
+    ``tick``, which is called at every turn of the loop, raise comes through, once the process and its family are ended.
     """
     child = Child(argv, environment, working_directory)
     try:
         with ExitStack() as resources:
-            supervision = _Supervision(child, output, cancel, deadline, grace_s, give_up_s, resources)
+            supervision = _Supervision(child, output, cancel, deadline, grace_s, give_up_s, tick, resources)
             started(child.family.leader)
             return supervision.run()
     except BaseException:
@@ -102,6 +104,7 @@ class _Supervision:
         deadline: Deadline | None,
         grace_s: float,
         give_up_s: float,
+        tick: Callable[[], None],
         resources: ExitStack,
     ) -> None:
         self._child = child
@@ -110,6 +113,7 @@ class _Supervision:
         self._deadline = deadline
         self._grace_s = grace_s
         self._give_up_s = give_up_s
+        self._tick = tick
         self._ended_by: Literal["deadline", "cancel"] | None = None
         self._killed = False
         self._next_step_at_s = float("inf") if deadline is None else deadline.at_s
@@ -201,6 +205,7 @@ class _Supervision:
 
     def _turn(self, timeout_s: float) -> None:
         """Wait for something to happen and deal with it."""
+        self._tick()
         for key, _ in self._selector.select(max(timeout_s, 0)):
             key.data()
 

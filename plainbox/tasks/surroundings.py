@@ -29,4 +29,6 @@ class Surroundings:
     started: Callable[[ProcessIdentity], None]
     working_directory: Path | None = None
     timeout_s: float | None = None
+    #: Called by the loop that watches the process, at every turn: some seconds apart at the most, and often.
+    tick: Callable[[], None] = lambda: None
     cancel: CancelToken = attrs.field(factory=CancelToken)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The file seam with faults: records every call of the store, fails or shortens chosen ones, ends the process image.
 
-Hand one to :class:`~plainbox.session.SessionStorage` in the place of its :class:`~plainbox.session.files.FileOps`. Nothing
-is really synced, so that thousands of scripts run in seconds; what counts is the order of the calls.
+Hand one to a session storage in the place of its :class:`~plainbox.session.files.FileOps` (``files=``). The files are real;
+nothing is really synced, so that thousands of scripts run in seconds. What counts is the order of the calls.
 """
 
 from __future__ import annotations
@@ -24,23 +24,32 @@ CALLS = (
     "ftruncate",
     "rename",
     "unlink",
+    "symlink",
     "mkdir",
     "flock",
 )
 
 
 class Stopped(BaseException):
-    """The process image ended here."""
+    """The process image ended here. No code of a session catches it, so nothing is tidied up on the way."""
 
 
 class FaultyFiles(FileOps):
     """Remembers every call of the seam, can fail or shorten chosen ones, and can stop the process image.
 
-    Nothing is really synced, which keeps the tests fast; the order of the calls is what they look at.
+    What it remembers, each list in the order of the calls:
 
-    ``fail(name, error_number, when)``: the calls of that name whose number (from 1) is accepted by ``when`` fail.
-    ``stop_at``: the image stops at that step (calls and fail points together); from then on every call stops.
-    ``how``: ``before`` the call, ``after`` it, or with ``half`` of the bytes written.
+    * ``steps``: (call, file name) of every call and, as ``reach``, of every fail point;
+    * ``points``: the fail points alone;
+    * ``written``: (file name, bytes) of every write that was done.
+
+    What it can be told, apart from :meth:`fail`:
+
+    * ``stop_at``: the image stops at the step of this number, from 1; this and every later call raises
+      :class:`Stopped`. ``how`` says whether that is ``before`` the call, ``after`` it, or with ``half`` of its bytes
+      written;
+    * ``write_limit``: no write takes more bytes than this;
+    * ``interrupt_every``: every n-th write is interrupted by a signal before it has written anything.
     """
 
     def __init__(self, *, durable: bool = True) -> None:
@@ -53,27 +62,36 @@ class FaultyFiles(FileOps):
         self.write_limit: int | None = None
         self.interrupt_every: int | None = None
         self._stopped = False
-        self._faults: list[tuple[str, int, Callable[[int], bool]]] = []
+        self._faults: list[tuple[str, int, Callable[[int], bool], str]] = []
         self._counts: dict[str, int] = {}
         self._names: dict[int, str] = {}
 
-    def fail(self, name: str, error_number: int, when: Callable[[int], bool] = lambda number: True) -> None:
-        self._faults.append((name, error_number, when))
+    def fail(
+        self, name: str, error_number: int, when: Callable[[int], bool] = lambda number: True, *, file: str = ""
+    ) -> None:
+        """Let the calls of that name fail whose number, from 1, is accepted by ``when``.
+
+        Only those count that are about a file with ``file`` in its name. ``name`` is one of :data:`CALLS` or ``reach``.
+        """
+        self._faults.append((name, error_number, when, file))
 
     def heal(self) -> None:
+        """Let nothing fail any more, and count the calls anew."""
         self._faults.clear()
         self._counts.clear()
 
     def forget(self) -> None:
+        """Empty the lists; what is to fail still does."""
         self.steps.clear()
         self.points.clear()
         self.written.clear()
 
     def names(self, *wanted: str) -> list[tuple[str, str]]:
-        """The recorded calls, those of the given kinds only."""
+        """Return the recorded steps, those of the given calls only."""
         return [step for step in self.steps if not wanted or step[0] in wanted]
 
     def name_of(self, fd: int) -> str:
+        """Return the name of an open file, with a slash at its end when it is a directory."""
         return self._names.get(fd, "?")
 
     def reach(self, point: str) -> None:
@@ -88,8 +106,8 @@ class FaultyFiles(FileOps):
             self._stopped = True
             raise Stopped
         number = self._counts[call] = self._counts.get(call, 0) + 1
-        for name, error_number, when in self._faults:
-            if name == call and when(number):
+        for name, error_number, when, file in self._faults:
+            if name == call and file in what and when(number):
                 raise OSError(error_number, os.strerror(error_number), what)
 
     def _after(self) -> None:
@@ -159,6 +177,11 @@ class FaultyFiles(FileOps):
     def unlink(self, path: PathLike, *, dir_fd: int | None = None) -> None:
         self._step("unlink", os.path.basename(path))
         super().unlink(path, dir_fd=dir_fd)
+        self._after()
+
+    def symlink(self, target: PathLike, path: PathLike) -> None:
+        self._step("symlink", os.path.basename(path))
+        super().symlink(target, path)
         self._after()
 
     def mkdir(self, path: PathLike, mode: int = 0o700, *, dir_fd: int | None = None) -> None:

@@ -10,7 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from store_rig import agrees, ck, full, journal_of, reopened, result, second_reader
+from images_twins import TwoRecords
+from invariants import let_go
+from scale import Tally
+from steps import ERRORS, Steps, error_faults, run, run_faults, stop_faults
+from steps_tester import SCRIPTS, life
+from steps_tester import Script as Life
+from store_rig import agrees, ck, full, journal_of, reopened, result, results_of, second_reader
 
 from plainbox.errors import CorruptedSessionError, StorageFullError
 from plainbox.session import journal_reader
@@ -274,3 +280,65 @@ def test_the_power_loss_rig_notices_a_missing_sync(broken: type[PowerLossOps], t
     """A store that forgot to sync its files, or its directories, does not pass."""
     with pytest.raises((AssertionError, CorruptedSessionError)):
         power_losses(ordinary_life, tmp_path, broken)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_tester_that_stops_at_any_call_loses_nothing(script: Life, tmp_path: Path) -> None:
+    """Attempts, logs, retries, made jobs, compaction, closing: every sixth place to stop, and what must hold after it."""
+    tally = Tally()
+    run_faults(stop_faults(script, tmp_path / "rehearsal")[::6], tmp_path, tally)
+    assert tally.figures("steps").good, tally
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=errno.errorcode.get)
+def test_a_call_that_fails_costs_nothing_acknowledged(error: int, tmp_path: Path) -> None:
+    """The error is reported as what it is, the session goes on when it is over, or the store says that it never will."""
+    tally = Tally()
+    faults = [fault for fault in error_faults(life, tmp_path / "rehearsal") if fault.error == error]
+    run_faults(faults[error % 16 :: 16], tmp_path, tally)
+    assert tally.figures("steps").good, tally
+
+
+def test_the_rig_of_steps_tries_what_it_is_asked_for(tmp_path: Path) -> None:
+    """So many faults, chosen by the seed."""
+    figures = run(trials=20, seed=3, base=tmp_path)
+    assert (figures.good, figures.trials) == (True, 20)
+
+
+def test_a_tester_that_stores_the_end_of_an_attempt_in_two_records_is_caught(tmp_path: Path) -> None:
+    """Between the two an attempt runs that has its result."""
+    tally = Tally()
+    run_faults(stop_faults(life, tmp_path / "rehearsal", TwoRecords)[::12], tmp_path, tally, TwoRecords)
+    assert any("runs and has a result" in violation for violation in tally.violations)
+
+
+def test_a_store_that_leaves_half_a_record_is_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk without a truncation afterwards: the journal does not end where it should."""
+    monkeypatch.setattr(Steps, "ftruncate", lambda self, fd, size: None)
+    tally = Tally()
+    faults = [fault for fault in error_faults(life, tmp_path / "rehearsal") if fault.error == errno.ENOSPC]
+    run_faults([fault for fault in faults if fault.for_ever][::6], tmp_path, tally)
+    assert not tally.figures("steps").good
+
+
+@pytest.mark.parametrize("tail", [b"PBJ1 half a record", None], ids=["torn", "unterminated"])
+def test_a_torn_tail_that_cannot_be_cut_durably_is_left_behind(tail: bytes | None, tmp_path: Path) -> None:
+    """The sync after the cut fails: it is not asked for again, the session goes on in a new generation."""
+    storage = SessionStorage.create(tmp_path, files=FaultyFiles())
+    storage.save_checkpoint(full(meta={"title": "torn"}))
+    storage.save_checkpoint(result(1))
+    let_go(storage)
+    journal = journal_of(storage)
+    journal.write_bytes(journal.read_bytes()[:-1] if tail is None else journal.read_bytes() + tail)
+    ops = FaultyFiles()
+    ops.fail("fdatasync", errno.EIO, lambda number: number == 1)
+    storage = SessionStorage(storage.location, files=ops)
+    storage.save_checkpoint(result(2))
+    assert ops.names("fdatasync")[0] == ("fdatasync", journal.name)
+    assert ("fdatasync", journal.name) not in ops.names("fdatasync")[1:]
+    assert storage.journal_info().generation == 2
+    assert set(results_of(storage.load_checkpoint()).values()) == {1, 2}
+    assert [record["data"]["errno"] for record in storage.records() if record.get("kind") == "sync-failed"] == [
+        errno.EIO
+    ]
+    storage.close()

@@ -22,7 +22,9 @@ class Plainbox:
 
     @property
     def environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "TMPDIR")}
+        kept = {
+            name: value for name, value in os.environ.items() if name in ("PATH", "LANG", "TMPDIR", "PLAINBOX_AUDIT")
+        }
         return {
             **kept,
             "HOME": str(self.home),

@@ -8,17 +8,29 @@ keeps it, the rest is run. Providers that were named with --provider are found a
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import Final
 
 from plainbox.cli.arguments import add_providers, add_session, find_session, load_catalogue
+from plainbox.cli.console.choose import can_ask
 from plainbox.cli.output import say, warn
 from plainbox.cli.reports import check_formats
-from plainbox.cli.running import EXIT_STOPPED, add_running, carry_through
+from plainbox.cli.running import EXIT_STOPPED, add_running, carry_through, is_durable, tell_settled, tidy_up
 from plainbox.cli.stored import stored_metadata, stored_providers
+from plainbox.config import Settings, load_settings
 from plainbox.errors import SessionError, UsageError
 from plainbox.runner import SessionRun
+from plainbox.runner.interrupted import CHOICES, Decision, ResumePolicy
 from plainbox.runner.phases import APP_ID
+from plainbox.session.resume import ResumeFlag
 from plainbox.session.storage import SessionStorage, SessionStorageRepository
+
+_FLAGS: Final = (
+    ("--allow-changed", ResumeFlag.IGNORE_JOB_CHECKSUMS, "go on although jobs are defined in another way now"),
+    ("--allow-missing", ResumeFlag.ALLOW_MISSING_JOBS, "go on without the jobs that are not there any more"),
+    ("--strict-environment", ResumeFlag.STRICT_ENVIRONMENT, "go on only where the session was opened last"),
+)
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -28,9 +40,26 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--insist", action="store_true", help="try once more, also when the session was given up as stuck"
     )
+    parser.add_argument(
+        "--auto",
+        action="store_true",
+        help="go on as after a restart: ask nothing, and leave a session that is over or in use as it is",
+    )
+    parser.add_argument(
+        "--outcome", choices=CHOICES, help="what became of the job that was running; rerun tries it again"
+    )
+    parser.add_argument(
+        "--comment", metavar="TEXT", help="why, with --outcome; blockers cannot fail or be skipped without"
+    )
+    for option, flag, text in _FLAGS:
+        parser.add_argument(option, dest="flags", action="append_const", const=flag, default=[], help=text)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    if arguments.auto:
+        from plainbox.cli.auto import go_on_by_itself
+
+        return go_on_by_itself(arguments)
     if arguments.session is not None:
         storage = find_session(arguments.session)
     else:
@@ -38,11 +67,28 @@ def run(arguments: argparse.Namespace) -> int:
         if newest is None:
             raise UsageError("there is no session to go on with", hint="plainbox session list shows all sessions")
         storage = newest
-    return go_on(storage, arguments, insist=arguments.insist)
+    decision = None
+    if arguments.outcome is not None:
+        decision = Decision(arguments.outcome, arguments.comment)
+    elif arguments.comment is not None:
+        raise UsageError("--comment says why the job has the outcome that --outcome names")
+    return go_on(storage, arguments, insist=arguments.insist, decision=decision, flags=arguments.flags)
 
 
-def go_on(storage: SessionStorage, arguments: argparse.Namespace, *, insist: bool = False) -> int:
-    """Resume one stored session and return the exit code; with ``insist`` also one that was given up as stuck."""
+def go_on(
+    storage: SessionStorage,
+    arguments: argparse.Namespace,
+    *,
+    insist: bool = False,
+    decision: Decision | None = None,
+    flags: Collection[str] = (),
+    tick: Callable[[], None] | None = None,
+) -> int:
+    """Resume one stored session and return the exit code; with ``insist`` also one that was given up as stuck.
+
+    ``decision`` is what became of the job that was running; ``flags`` are those of the resume. ``tick`` is called again
+    and again by whatever waits for the jobs.
+    """
     metadata = stored_metadata(storage)
     if not storage.has_checkpoint():
         raise UsageError(f"session {storage.id} has no checkpoint: nothing of it was begun")
@@ -52,12 +98,38 @@ def go_on(storage: SessionStorage, arguments: argparse.Namespace, *, insist: boo
     catalogue = load_catalogue([*named, *stored_providers(metadata, named)])
     # Before the session is opened: that gives the interrupted job its verdict.
     check_formats(catalogue.units, arguments.reports)
-    with SessionRun.reopen(catalogue, storage, timeout_s=arguments.timeout, insist=insist) as session_run:
+    settings = load_settings()
+    if not is_durable(arguments, settings):
+        storage = SessionStorage(storage.location, durable=False)
+    with SessionRun.reopen(
+        catalogue,
+        storage,
+        timeout_s=arguments.timeout,
+        max_log_bytes=settings.max_log_bytes,
+        insist=insist,
+        flags=flags,
+        policy=_policy(settings, decision, asks=can_ask() and not arguments.no_input),
+    ) as session_run:
+        session_run.stop.tick = tick or session_run.stop.tick
         if "stuck" in session_run.state.metadata.flags:
+            tell_settled(session_run)
             say(f"Session {storage.id} was opened again and again without a new result.")
             say(f"Try once more with: plainbox resume --insist {storage.id}")
             return EXIT_STOPPED
-        return carry_through(session_run, arguments)
+        code = carry_through(session_run, arguments)
+    tidy_up(settings)
+    return code
+
+
+def _policy(settings: Settings, decision: Decision | None, *, asks: bool) -> ResumePolicy:
+    from plainbox.cli.console.decide import ask_what_became
+
+    return ResumePolicy(
+        decision=decision,
+        ask=ask_what_became if asks else None,
+        retry_by_default=settings.on_crash == "retry",
+        noreturn_needs_reboot=settings.noreturn_same_boot == "crash",
+    )
 
 
 def newest_incomplete(*, or_running: bool = False) -> SessionStorage | None:
@@ -71,7 +143,7 @@ def newest_incomplete(*, or_running: bool = False) -> SessionStorage | None:
             metadata = stored_metadata(storage)
             is_running = storage.is_locked()
         except (SessionError, OSError) as error:
-            warn(f"session {storage.id} is passed over: {error}")
+            warn(f"session {storage.id} is passed over: {error}", getattr(error, "hint", None))
             continue
         if metadata.app_id == APP_ID and metadata.flags & {"incomplete", "setting_up"}:
             if not is_running:

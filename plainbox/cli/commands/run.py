@@ -15,7 +15,7 @@ from plainbox.cli.console.choose import can_ask, choose, confirm
 from plainbox.cli.output import say
 from plainbox.cli.plans import report_plan
 from plainbox.cli.reports import check_formats
-from plainbox.cli.running import add_running, carry_through
+from plainbox.cli.running import add_running, carry_through, is_durable, tidy_up
 from plainbox.config import load_settings
 from plainbox.errors import FieldError, UsageError
 from plainbox.providers import Catalogue
@@ -44,14 +44,19 @@ def run(arguments: argparse.Namespace) -> int:
             return code
     selection = _selection(catalogue, arguments, asks)
     check_formats(catalogue.units, arguments.reports)
+    settings = load_settings()
     with SessionRun.start(
         catalogue,
         selection,
         title=arguments.title,
         timeout_s=arguments.timeout,
-        strict=load_settings().strict_template_expansion,
+        max_log_bytes=settings.max_log_bytes,
+        strict=settings.strict_template_expansion,
+        durable=is_durable(arguments, settings),
     ) as session_run:
-        return carry_through(session_run, arguments)
+        code = carry_through(session_run, arguments)
+    tidy_up(settings)
+    return code
 
 
 def _selection(catalogue: Catalogue, arguments: argparse.Namespace, asks: bool) -> Selection:
@@ -119,10 +124,24 @@ def _choose_plan(catalogue: Catalogue, asks: bool) -> str:
 
 
 def _offer_resume(arguments: argparse.Namespace) -> int | None:
+    """Offer to go on with an interrupted session; ``None`` says that a new one is to begin.
+
+    Whoever says what to run gets a new session: an interrupted one keeps to what it was begun with.
+    """
     from plainbox.cli.commands import resume
+    from plainbox.cli.stored import stored_metadata
 
     storage = resume.newest_incomplete()
-    if storage is None or not confirm(f"Go on with the interrupted session {storage.id}?", default=True):
+    if storage is None:
+        return None
+    asked = [f"--{option}" for option in ("match", "exclude", "title") if getattr(arguments, option)]
+    title = stored_metadata(storage).title
+    what = f"{storage.id} ({title})" if title else storage.id
+    if asked:
+        say(f"The interrupted session {what} has no use for {' and '.join(asked)}: this begins a new one.")
+        say(f"To go on with that one: plainbox resume {storage.id}")
+        return None
+    if not confirm(f"Go on with the interrupted session {what}?", default=True):
         return None
     say("")
     return resume.go_on(storage, arguments)

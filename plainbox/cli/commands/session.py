@@ -15,6 +15,13 @@ from typing import Final
 _ACTIONS: Final = {
     "list": "list the stored sessions, newest first",
     "show": "show one session: its jobs and what became of them",
+    "verify": "check that a session is what was acknowledged",
+    "salvage": "repair a damaged session and name what is lost",
+    "compact": "make the journals of sessions shorter",
+    "archive": "write a session into one file",
+    "restore": "make a session of an archive",
+    "remove": "delete sessions",
+    "gc": "remove sessions that have been kept long enough",
 }
 
 

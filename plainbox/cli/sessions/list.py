@@ -1,39 +1,64 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``plainbox session list``: the stored sessions, newest first. Looking needs no lock and changes nothing."""
+"""``plainbox session list``: list the stored sessions, newest first, each with its state, what came of its jobs, when it
+was created and what it takes up on the disk. One that cannot be read says why. Looking needs no lock and changes nothing.
+"""
 
 from __future__ import annotations
 
 import argparse
+from itertools import islice
 
 from plainbox.cli.arguments import add_json
 from plainbox.cli.output import print_json, print_table, say
-from plainbox.cli.sessions.facts import describe
-from plainbox.session.outcome import OUTCOME_METADATA_MAP
+from plainbox.cli.sessions.facts import outcome_counts, row_of, shown_size, shown_time, what_is_known
+from plainbox.session.facts import SessionStanding, facts_of
 from plainbox.session.storage import SessionStorageRepository
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--state",
+        metavar="STATE",
+        action="append",
+        choices=[state.value for state in SessionStanding],
+        help=f"only those that are {', '.join(SessionStanding)} (may be given again)",
+    )
+    parser.add_argument("-n", "--newest", metavar="N", type=_count, help="only the newest N")
     add_json(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    sessions = [describe(storage) for storage in SessionStorageRepository().get_storage_list()]
+    repository = SessionStorageRepository()
+    wanted = (
+        facts
+        for facts in map(facts_of, repository.get_storage_list())
+        if arguments.state is None or facts.state in arguments.state
+    )
+    sessions = list(islice(wanted, arguments.newest))
+    wanted.close()
     if arguments.json:
-        print_json("plainbox.session-list/1", sessions=sessions)
+        print_json("plainbox.session-list/1", sessions=[row_of(facts) for facts in sessions])
         return 0
     if not sessions:
-        say("There are no stored sessions.")
+        say("There are no such sessions." if arguments.state else "There are no stored sessions.")
     print_table(
         (
-            (str(item["id"]), str(item["state"]), _counts(item["outcomes"]), str(item["title"] or item["reason"] or ""))
-            for item in sessions
+            (
+                facts.id,
+                facts.state.value,
+                outcome_counts(facts),
+                shown_time(facts.created),
+                shown_size(facts.disk_bytes),
+                what_is_known(facts),
+            )
+            for facts in sessions
         ),
-        ("session", "state", "outcomes", "title"),
+        ("session", "state", "outcomes", "created", "size", "title"),
     )
     return 0
 
 
-def _counts(outcomes: object) -> str:
-    if not isinstance(outcomes, dict):
-        return ""
-    return ", ".join(f"{outcomes[name]} {name}" for name in OUTCOME_METADATA_MAP if name in outcomes)
+def _count(text: str) -> int:
+    if not text.isdecimal() or not text.isascii() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 1 on")
+    return int(text)

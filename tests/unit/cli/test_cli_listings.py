@@ -274,10 +274,20 @@ def test_session_show(run, directory: Path) -> None:
         "return_code",
         "comments",
         "reason",
+        "attempt",
+        "running_attempt",
+        "origin",
+        "stale_definition",
         "attempts",
     }
     assert (one["outcome"], one["running"], one["return_code"], one["summary"]) == ("pass", False, 0, "The first job")
-    assert one["attempts"] == [{"outcome": "pass", "comments": None, "origin": "run"}]
+    [attempt] = one["attempts"]
+    assert (attempt["outcome"], attempt["comments"], attempt["origin"], attempt["counts"]) == (
+        "pass",
+        None,
+        "run",
+        True,
+    )
     text = run("session", "show").out
     assert "state:" in text
     assert any(line.split()[:2] == ["pass", "org.example::one"] for line in text.splitlines())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from plainbox.config import load_settings
+from plainbox.config import declared_settings, load_settings
 from plainbox.errors import UsageError
 
 
@@ -78,3 +78,73 @@ def test_bad_value(home: Path) -> None:
     write(home / "home" / "plainbox.conf", "[features]\nstrict_template_expansion = perhaps\n")
     with pytest.raises(UsageError, match=r"plainbox\.conf.*strict_template_expansion.*perhaps"):
         load_settings()
+
+
+def test_sessions(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The settings of sessions have types of their own; nothing is kept or removed unless somebody says so."""
+    before = load_settings()
+    assert (before.keep, before.keep_days, before.max_log_bytes) == (None, None, None)
+    assert (before.durability, before.on_crash) == ("full", "crash")
+    write(
+        home / "home" / "plainbox.conf",
+        "[sessions]\nkeep = 20\nkeep_days = 0.5\nmax_log_bytes = 16 MiB\ndurability = relaxed\non_crash = retry\n",
+    )
+    settings = load_settings()
+    assert (settings.keep, settings.keep_days, settings.max_log_bytes) == (20, 0.5, 16 * 1024**2)
+    assert (settings.durability, settings.on_crash) == ("relaxed", "retry")
+    monkeypatch.setenv("PLAINBOX_CONF_SESSIONS__KEEP", "3")
+    assert load_settings().keep == 3
+
+
+def test_empty_value(home: Path) -> None:
+    """An empty value takes back what a weaker file has set."""
+    write(home / "first" / "plainbox.conf", "[sessions]\nkeep = 20\ndurability = relaxed\n")
+    write(home / "home" / "plainbox.conf", "[sessions]\nkeep =\ndurability =\n")
+    settings = load_settings()
+    assert (settings.keep, settings.durability) == (None, "full")
+
+
+@pytest.mark.parametrize(
+    ("line", "message", "hint"),
+    [
+        ("keep = ten", "keep: 'ten' is no whole number from 1 on", None),
+        ("keep = 0", "keep: '0' is no whole number", None),
+        ("keep = -1", "keep: '-1'", None),
+        ("keep = ٣", "keep: ", None),
+        ("keep_days = 0", "keep_days: '0' is no number of days above 0", None),
+        ("keep_days = nan", "keep_days: 'nan'", None),
+        ("keep_days = 1e999", "keep_days: '1e999'", None),
+        ("max_log_bytes = 0", "max_log_bytes: '0'", None),
+        ("max_log_bytes = 5 parsecs", "max_log_bytes: '5 parsecs'", None),
+        ("durability = fulll", "durability: 'fulll' is none of full, relaxed", "did you mean 'full'?"),
+        ("on_crash = Retry", "on_crash: 'Retry'", "did you mean 'retry'?"),
+        ("keep_day = 3", "[sessions] keep_day is no setting", "did you mean 'keep_days'?"),
+        ("zzz = 3", "[sessions] zzz is no setting", "known are keep, "),
+    ],
+)
+def test_wrong_value_of_sessions(home: Path, line: str, message: str, hint: str | None) -> None:
+    """A wrong value is told with file, line and what may be meant."""
+    path = home / "home" / "plainbox.conf"
+    write(path, f"# keep = 1\n[other]\n{line}\n\n[sessions]\n{line}\n")
+    with pytest.raises(UsageError) as caught:
+        load_settings()
+    assert str(caught.value).startswith(f"{path}:6: [sessions] ")
+    assert message in str(caught.value)
+    assert hint is None or (caught.value.hint or "").startswith(hint)
+
+
+def test_wrong_value_of_a_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong value of a variable is told with its name."""
+    monkeypatch.setenv("PLAINBOX_CONF_SESSIONS__KEEP", "all")
+    with pytest.raises(UsageError, match=r"PLAINBOX_CONF_SESSIONS__KEEP.*'all'"):
+        load_settings()
+
+
+def test_every_setting_is_described() -> None:
+    """Each setting has a section, a key and a sentence, and its default is one of its values."""
+    names = [(setting.section, setting.key) for setting in declared_settings()]
+    assert len(names) == len(set(names)) > 5
+    for setting in declared_settings():
+        assert setting.doc.endswith(".")
+        if setting.kind.words and isinstance(setting.default, str):
+            assert setting.kind.read(setting.default) == setting.default

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of the runner share: a home of their own, providers from text, and an audit of every checkpoint."""
+"""What the tests of the runner share: a home of their own, and providers from text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from audit import audit_every_checkpoint
 
 from plainbox.providers import Catalogue
 from plainbox.providers.definition import from_file
@@ -21,11 +20,6 @@ def _home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("STATE", "DATA", "CONFIG", "CACHE"):
         monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name.lower()))
     monkeypatch.delenv("PLAINBOX_SESSION_REPO", raising=False)
-
-
-@pytest.fixture(autouse=True)
-def _audit(monkeypatch: pytest.MonkeyPatch) -> None:
-    audit_every_checkpoint(monkeypatch)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from plainbox.errors import StorageError, StorageFullError
+from plainbox.processes import read_stat
 from plainbox.runner.environment import JobEnvironment
 from plainbox.runner.executor import JobExecutor
 from plainbox.runner.stop import StopRequest
@@ -27,66 +28,27 @@ from plainbox.session import (
 )
 from plainbox.session.boot import boot_id
 from plainbox.session.dirs import WellKnownDirsHelper
-from plainbox.session.files import FileOps
 from plainbox.session.jobs import JobState
 from plainbox.session.result import DiskJobResult
 from plainbox.tasks import ExecutionEngine
-from plainbox.tasks.identity import read_stat
+from plainbox.testing import FaultyFiles
 from plainbox.units import JobDefinition
 
 
-class Ops(FileOps):
-    """Remembers the order of what makes things durable, and fails when it is told to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.steps: list[str] = []
-        self.full = False
-        self._names: dict[int, str] = {}
-
-    def open(self, path, flags, mode=0o600, *, dir_fd=None) -> int:
-        fd = super().open(path, flags, mode, dir_fd=dir_fd)
-        self._names[fd] = os.path.basename(path)
-        if flags & os.O_EXCL:
-            self.steps.append(f"create {self._kind(fd)}")
-        return fd
-
-    def _kind(self, fd: int) -> str:
-        name = self._names.get(fd, "?")
-        return "log" if ".iolog" in name else "journal" if name.startswith("journal") else name
-
-    def _space(self) -> None:
-        if self.full:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    def pwrite(self, fd, data, offset) -> int:
-        kind = self._kind(fd)
-        if kind == "journal":
-            self._space()
-        if kind != "head.json" and kind != "lock":
-            self.steps.append(f"write {kind}")
-        return super().pwrite(fd, data, offset)
-
-    def pwritev(self, fd, buffers, offset) -> int:
-        self.steps.append(f"write {self._kind(fd)}")
-        return super().pwritev(fd, buffers, offset)
-
-    def fdatasync(self, fd) -> None:
-        self.steps.append(f"sync {self._kind(fd)}")
-
-    def fsync(self, fd) -> None:
-        self.steps.append("sync directory")
-
-    def unlink(self, path, *, dir_fd=None) -> None:
-        super().unlink(path, dir_fd=dir_fd)
-        self.steps.append(f"unlink {os.path.basename(path)}")
+def durable_steps(files: FaultyFiles) -> list[str]:
+    """The calls that make things durable, in their order, the journal and the logs by what they are."""
+    steps = []
+    for call, name in files.names("open", "pwrite", "pwritev", "fdatasync", "fsync", "unlink"):
+        kind = "log" if name.endswith(".iolog") else "journal" if name.startswith("journal") else name
+        steps.append(f"{call.removeprefix('fdata').removesuffix('v').removeprefix('p')} {kind}")
+    return steps
 
 
 class Rig:
     """A session of one job at a time, and an executor for it."""
 
     def __init__(self, base: Path, **options: object) -> None:
-        self.ops = Ops()
+        self.ops = FaultyFiles()
         storage = SessionStorage.create(base, files=self.ops)
         self.manager = SessionManager([SessionDeviceContext(SessionState([]))], storage)
         WellKnownDirsHelper(storage).populate()
@@ -95,7 +57,7 @@ class Rig:
         self.share = WellKnownDirsHelper(storage).share_pathname
         self.environment = JobEnvironment([], self.share)
         self.executor = JobExecutor(self.manager, ExecutionEngine(), self.environment, self.stop, **options)
-        self.ops.steps.clear()
+        self.ops.forget()
 
     @property
     def state(self) -> SessionState:
@@ -107,7 +69,7 @@ class Rig:
         self.state.add_unit(unit)
         self.state.update_desired_job_list([unit])
         self.manager.checkpoint()
-        self.ops.steps.clear()
+        self.ops.forget()
         return self.state.job_state_map["a"]
 
     def logs(self) -> list[str]:
@@ -152,8 +114,8 @@ def test_order_of_durable_steps(rig: Rig, tmp_path: Path) -> None:
     rig.manager.checkpoint = checkpoint
     result = rig.executor.execute(state)
     finish(rig, state, result)
-    steps = [step for step in rig.ops.steps if step != "unlink __result"]
-    order = [steps.index("create log"), steps.index("sync directory"), steps.index("sync journal")]
+    steps = [step for step in durable_steps(rig.ops) if step != "unlink __result"]
+    order = [steps.index("open log"), steps.index("fsync io-logs/"), steps.index("sync journal")]
     assert order == sorted(order)
     last_write = len(steps) - 1 - steps[::-1].index("write journal")
     log_synced = len(steps) - 1 - steps[::-1].index("sync log")
@@ -214,9 +176,9 @@ def test_leftover_statement(rig: Rig) -> None:
     statement.write_text('{"outcome": "pass"}')
     state = rig.job(f"test ! -e {statement}")
     assert rig.executor.execute(state).outcome == "pass"
-    steps = rig.ops.steps
-    assert steps.index("unlink __result") < steps.index("create log") < steps.index("sync journal")
-    assert steps[steps.index("unlink __result") + 1] == "sync directory"
+    steps = durable_steps(rig.ops)
+    assert steps.index("unlink __result") < steps.index("open log") < steps.index("sync journal")
+    assert steps[steps.index("unlink __result") + 1] == "fsync session-share/"
 
 
 def test_limit_of_the_log(tmp_path: Path) -> None:
@@ -272,10 +234,10 @@ def test_no_space_for_the_note(rig: Rig, tmp_path: Path) -> None:
     proof = tmp_path / "ran"
     state = rig.job(f"touch {proof}")
     stored = rig.manager.storage.load_checkpoint()
-    rig.ops.full = True
+    rig.ops.fail("pwrite", errno.ENOSPC, file="journal")
     with pytest.raises(StorageFullError):
         rig.executor.execute(state)
-    rig.ops.full = False
+    rig.ops.heal()
     assert not proof.exists()
     assert state.attempts == 3
     assert rig.state.metadata.running == {}
@@ -287,15 +249,11 @@ def test_no_space_for_the_note(rig: Rig, tmp_path: Path) -> None:
     assert (state.result.attempt, state.attempts) == (1, 2)
 
 
-def test_no_space_for_the_log(rig: Rig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_no_space_for_the_log(rig: Rig, tmp_path: Path) -> None:
     """Without a log the command does not run."""
     proof = tmp_path / "ran"
     state = rig.job(f"touch {proof}")
-
-    def refuse(path, flags, mode=0o600, *, dir_fd=None) -> int:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(rig.ops, "open", refuse)
+    rig.ops.fail("open", errno.ENOSPC)
     with pytest.raises(StorageError):
         rig.executor.execute(state)
     assert not proof.exists()
@@ -364,7 +322,7 @@ from plainbox.runner.executor import JobExecutor
 from plainbox.runner.stop import StopRequest
 from plainbox.session import SessionManager, SessionState, SessionStorageRepository
 from plainbox.tasks import ExecutionEngine
-from plainbox.tasks.identity import read_stat
+from plainbox.processes import read_stat
 from plainbox.units import JobDefinition
 
 job = JobDefinition({"id": "a", "plugin": "shell", "command": f"touch {sys.argv[2]}; echo x >> {sys.argv[2]}"})

@@ -11,15 +11,25 @@ import attrs
 import pytest
 
 from plainbox.errors import StorageError
-from plainbox.runner.interrupted import Circumstances, Verdict, forget_left_result, judge, read_left_result
+from plainbox.runner.interrupted import (
+    CHOICES,
+    Circumstances,
+    Decision,
+    forget_left_result,
+    judge,
+    must_say_why,
+    read_left_result,
+)
 from plainbox.session.files import FileOps
+from plainbox.session.jobs import JobState
 from plainbox.session.metadata import RunningAttempt
+from plainbox.testing import FaultyFiles
 from plainbox.units import JobDefinition
 
 ATTEMPT = RunningAttempt(1, 1000.0, "first", 10, 20, "io-logs/x")
 SAME = Circumstances(boot_id="first", attempts_left=2)
 OTHER = attrs.evolve(SAME, boot_id="second")
-PASSED = Verdict("pass", "seen it", origin="operator")
+PASSED = Decision("pass", "seen it")
 
 
 def job(**fields: str) -> JobDefinition:
@@ -33,9 +43,22 @@ def job(**fields: str) -> JobDefinition:
     ("fields", "circumstances", "outcome", "said"),
     [
         # 1: an operator has decided, whatever else is known
-        pytest.param({}, {"operator": PASSED}, "pass", "seen it", id="operator"),
+        pytest.param({}, {"decision": PASSED}, "pass", "seen it", id="operator"),
+        pytest.param({}, {"decision": Decision("fail")}, "fail", "by the operator", id="operator-silent"),
+        pytest.param({"flags": "noreturn"}, {"decision": Decision("skip", "no")}, "skip", "no", id="operator-skips"),
+        pytest.param({}, {"decision": PASSED, "known": False}, "pass", "seen it", id="operator-unknown"),
         pytest.param(
-            {"plugin": "manual"}, {"operator": PASSED, "left_result": "{"}, "pass", "seen it", id="operator-first"
+            {},
+            {"decision": Decision("rerun", "odd"), "attempts_left": 0},
+            "crash",
+            "odd; it is not run again",
+            id="rerun-no-more",
+        ),
+        pytest.param(
+            {}, {"decision": Decision("rerun"), "known": False}, "crash", "nobody defines it", id="rerun-unknown"
+        ),
+        pytest.param(
+            {"plugin": "manual"}, {"decision": PASSED, "left_result": "{"}, "pass", "seen it", id="operator-first"
         ),
         # 2: the job has stated its result
         pytest.param({}, {"left_result": '{"outcome": "pass"}'}, "pass", "stated by the job", id="stated-pass"),
@@ -59,6 +82,11 @@ def job(**fields: str) -> JobDefinition:
         pytest.param(
             {"flags": "noreturn"}, {"left_result": "?"}, "crash", "makes no sense", id="stated-nonsense-noreturn"
         ),
+        # 4: nobody defines the job any more
+        pytest.param({}, {"known": False}, "not-supported", "does not define it any more", id="unknown"),
+        pytest.param({"plugin": "manual"}, {"known": False}, "not-supported", "any more", id="unknown-manual"),
+        pytest.param({"on-crash": "retry"}, {"known": False}, "not-supported", "any more", id="unknown-no-retry"),
+        pytest.param({}, {"known": False, "left_result": '{"outcome": "pass"}'}, "pass", "stated", id="unknown-stated"),
         # 5: a person was to decide
         pytest.param({"plugin": "manual"}, {}, "undecided", "person", id="manual"),
         pytest.param({"plugin": "user-interact-verify"}, {}, "undecided", "person", id="interactive"),
@@ -74,12 +102,27 @@ def job(**fields: str) -> JobDefinition:
         pytest.param({"flags": "noreturn"}, {}, "pass", "as it intends", id="noreturn"),
         pytest.param({"flags": "noreturn expect-reboot"}, {}, "crash", "expects it", id="missing-reboot"),
         pytest.param({"flags": "noreturn", "on-crash": "retry"}, {}, "pass", "intends", id="noreturn-before-retry"),
+        pytest.param(
+            {"flags": "noreturn"}, {"noreturn_needs_reboot": True}, "crash", "expected here", id="noreturn-must-reboot"
+        ),
+        pytest.param(
+            {"flags": "noreturn"},
+            {"noreturn_needs_reboot": True, "boot_id": "second"},
+            "pass",
+            "started anew",
+            id="noreturn-did-reboot",
+        ),
+        pytest.param({"flags": "noreturn"}, {"hung": True}, "pass", "ended by its watchdog", id="noreturn-hung"),
         # 9: everything else
+        pytest.param({}, {"hung": True}, "crash", "hung and was ended by its watchdog while", id="hung"),
+        pytest.param(
+            {}, {"hung": True, "boot_id": "second"}, "crash", "watchdog, then the machine", id="hung-and-lost"
+        ),
         pytest.param({}, {}, "crash", "killed or lost while", id="killed"),
         pytest.param({}, {"boot_id": "second"}, "crash", "started anew", id="machine-lost"),
         pytest.param({"flags": "expect-reboot"}, {"boot_id": "second"}, "crash", "started anew", id="only-expecting"),
-        pytest.param({"on-crash": "retry"}, {"attempts_left": 0}, "crash", "while the job was running", id="no-more"),
-        pytest.param({"on-crash": "retry"}, {"openings": 3}, "crash", "while the job was running", id="loop"),
+        pytest.param({"on-crash": "retry"}, {"attempts_left": 0}, "crash", "no attempts are left", id="no-more"),
+        pytest.param({"on-crash": "retry"}, {"openings": 3}, "crash", "opened 3 times without", id="loop"),
     ],
 )
 def test_final_verdicts(fields: dict[str, str], circumstances: dict[str, object], outcome: str, said: str) -> None:
@@ -96,6 +139,7 @@ def test_final_verdicts(fields: dict[str, str], circumstances: dict[str, object]
         ({"on-crash": "retry"}, {}),
         ({"on-crash": "retry"}, {"boot_id": "second"}),
         ({"on-crash": "retry"}, {"openings": 2, "attempts_left": 1}),
+        ({"on-crash": "retry"}, {"hung": True}),
         ({}, {"retry_by_default": True}),
     ],
 )
@@ -104,6 +148,54 @@ def test_retries(fields: dict[str, str], circumstances: dict[str, object]) -> No
     verdict = judge(job(**fields), ATTEMPT, attrs.evolve(SAME, **circumstances))
     assert (verdict.outcome, verdict.retry, verdict.origin) == ("crash", True, "resume")
     assert "run again" in verdict.comment
+
+
+def test_rerun() -> None:
+    """A person can have another attempt at any job that has one left, however often the session was opened."""
+    verdict = judge(job(), ATTEMPT, attrs.evolve(SAME, decision=Decision("rerun", "the cable was out"), openings=9))
+    assert (verdict.outcome, verdict.retry, verdict.origin) == ("crash", True, "operator")
+    assert "the cable was out; the job is run again" in verdict.comment
+
+
+def test_decision_that_means_nothing() -> None:
+    """A person can say one of four things."""
+    assert CHOICES == ("pass", "fail", "skip", "rerun")
+    with pytest.raises(ValueError, match="crash"):
+        Decision("crash")
+
+
+@pytest.mark.parametrize(
+    ("own", "overridden", "choice", "needed"),
+    [
+        ("blocker", None, "fail", True),
+        ("blocker", None, "skip", True),
+        ("blocker", None, "pass", False),
+        ("blocker", None, "rerun", False),
+        ("non-blocker", None, "fail", False),
+        ("non-blocker", "blocker", "fail", True),
+        ("blocker", "non-blocker", "skip", False),
+    ],
+)
+def test_comment_that_is_needed(own: str, overridden: str | None, choice: str, needed: bool) -> None:
+    """A certification blocker, by what its test plan says, is not failed or skipped without a word."""
+    state = JobState(job(**{"certification-status": own}))
+    if overridden is not None:
+        state.apply_overrides([("certification_status", overridden)])
+    assert must_say_why(state, choice) is needed
+
+
+def test_evidence() -> None:
+    """The facts of a verdict are plain values; of what the job has left no more than its beginning."""
+    evidence = attrs.evolve(OTHER, left_result="x" * 10_000, openings=2, hung=True).evidence(ATTEMPT)
+    assert evidence.pop("left_result") == "x" * 4096
+    assert evidence == {
+        "boot_before": "first",
+        "boot_now": "second",
+        "rebooted": True,
+        "hung": True,
+        "attempts_left": 2,
+        "openings": 2,
+    }
 
 
 def test_long_nonsense() -> None:
@@ -173,30 +265,18 @@ def test_something_else_than_a_file(tmp_path: Path, make) -> None:
 
 def test_forgetting_is_durable(tmp_path: Path) -> None:
     """The removal is synced before the next attempt may begin; without a file nothing is synced."""
-    calls: list[str] = []
-
-    class Ops(FileOps):
-        def unlink(self, path, *, dir_fd=None) -> None:
-            calls.append("unlink")
-            super().unlink(path, dir_fd=dir_fd)
-
-        def sync_directory(self, path) -> None:
-            calls.append("sync")
-
-    forget_left_result(str(tmp_path), Ops())
-    assert calls == ["unlink"]
+    files = FaultyFiles()
+    forget_left_result(str(tmp_path), files)
+    assert files.names("fsync") == []
     (tmp_path / "__result").touch()
-    calls.clear()
-    forget_left_result(str(tmp_path), Ops())
-    assert calls == ["unlink", "sync"]
+    files.forget()
+    forget_left_result(str(tmp_path), files)
+    assert files.names("unlink", "fsync") == [("unlink", "__result"), ("fsync", f"{tmp_path.name}/")]
 
 
 def test_file_that_cannot_be_removed(tmp_path: Path) -> None:
     """A statement that cannot be removed is trouble of the storage: nothing runs that it could be taken for."""
-
-    class Ops(FileOps):
-        def unlink(self, path, *, dir_fd=None) -> None:
-            raise OSError(errno.EROFS, "read-only")
-
+    files = FaultyFiles()
+    files.fail("unlink", errno.EROFS)
     with pytest.raises(StorageError, match="__result"):
-        forget_left_result(str(tmp_path), Ops())
+        forget_left_result(str(tmp_path), files)

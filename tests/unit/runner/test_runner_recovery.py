@@ -15,15 +15,17 @@ from pathlib import Path
 
 import pytest
 
-from plainbox.runner.interrupted import Verdict
+from plainbox.errors import UsageError
+from plainbox.processes import read_stat
+from plainbox.runner.interrupted import Decision, ResumePolicy
 from plainbox.runner.leftovers import end_leftovers
-from plainbox.runner.recovery import settle_interrupted
+from plainbox.runner.recovery import DECISION_NOTE, STUCK_NOTE, settle_interrupted
 from plainbox.session import SessionManager, SessionState, SessionStorageRepository
 from plainbox.session.boot import boot_id
 from plainbox.session.dirs import WellKnownDirsHelper
 from plainbox.session.iolog import IOLogWriter
 from plainbox.session.metadata import RunningAttempt
-from plainbox.tasks.identity import read_stat
+from plainbox.session.systemd import MARK_NAME
 from plainbox.units import JobDefinition
 
 SHARE = "PLAINBOX_SESSION_SHARE"
@@ -148,7 +150,7 @@ _INSIDE = """
 import os, subprocess, sys
 from plainbox.runner.leftovers import end_leftovers
 from plainbox.session.metadata import RunningAttempt
-from plainbox.tasks.identity import read_stat
+from plainbox.processes import read_stat
 group = os.getpgrp()
 child = subprocess.Popen(["sleep", "300"])
 end_leftovers("a", RunningAttempt(process_group=group, start_ticks=read_stat(group).start_ticks), sys.argv[1])
@@ -260,7 +262,7 @@ def test_stated_result(tmp_path: Path) -> None:
 def test_operator(tmp_path: Path) -> None:
     """The decision of a person is told from what was found out."""
     manager = interrupted_session(tmp_path, JOB)
-    [(_, result)] = settle_interrupted(manager, operator=Verdict("pass", "it did work", origin="operator"))
+    [(_, result)] = settle_interrupted(manager, ResumePolicy(decision=Decision("pass", "it did work")))
     assert (result.outcome, result.origin) == ("pass", "operator")
     manager.close()
 
@@ -268,7 +270,7 @@ def test_operator(tmp_path: Path) -> None:
 def test_retry(tmp_path: Path) -> None:
     """An attempt that is to be repeated stays in the history as crashed, and the count of openings goes on."""
     manager = interrupted_session(tmp_path, JOB)
-    [(_, result)] = settle_interrupted(manager, retry_by_default=True)
+    [(_, result)] = settle_interrupted(manager, ResumePolicy(retry_by_default=True))
     assert (result.outcome, result.get("retry")) == ("crash", True)
     assert manager.state is not None
     assert manager.state.metadata.resume_count == 1
@@ -297,6 +299,177 @@ def test_a_settled_attempt_is_progress(tmp_path: Path) -> None:
         settle_interrupted(manager)
         assert manager.state.metadata.resume_count == 0
     assert "stuck" not in manager.state.metadata.flags
+    manager.close()
+
+
+def notes_of(manager: SessionManager, kind: str) -> list[dict]:
+    """The notes of one kind, each with the record that it came in."""
+    found = []
+    for record in manager.storage.records():
+        notes = [record] if record["t"] == "note" else record.get("notes", [])
+        found += [{**note, "record": record} for note in notes if note["kind"] == kind]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("known", "policy", "left", "rule"),
+    [
+        ({}, {"decision": Decision("fail", "broken")}, None, "operator"),
+        ({}, {}, '{"outcome": "pass"}', "stated"),
+        ({}, {}, "{", "stated-nonsense"),
+        ({}, {"retry_by_default": True}, None, "retry"),
+        ({}, {}, None, "crash"),
+    ],
+)
+def test_note_about_a_verdict(tmp_path: Path, known: dict, policy: dict, left: str | None, rule: str) -> None:
+    """The rule, the attempt and the facts of a verdict are in the journal, in one record with the result."""
+    manager = interrupted_session(tmp_path, JOB, **known)
+    if left is not None:
+        Path(WellKnownDirsHelper(manager.storage).share_pathname, "__result").write_text(left)
+    [(_, result)] = settle_interrupted(manager, ResumePolicy(**policy))
+    [note] = notes_of(manager, DECISION_NOTE)
+    data = note["data"]
+    assert (data["job"], data["attempt"], data["rule"], data["outcome"]) == ("a", 1, rule, result.outcome)
+    assert data["retry"] is bool(result.get("retry"))
+    assert data["evidence"]["boot_now"] == boot_id()
+    assert data["evidence"]["left_result"] == left
+    assert [item[:2] for item in note["record"]["res"]] == [["a", 1]]
+    assert note["record"]["meta"]["running"] == {}
+    manager.close()
+
+
+def test_decision_about_nothing(tmp_path: Path) -> None:
+    """Without an interrupted job there is nothing to decide, and nothing changes."""
+    manager = interrupted_session(tmp_path, JOB)
+    settle_interrupted(manager)
+    before = manager.storage.load_checkpoint()
+    with pytest.raises(UsageError, match="nothing to decide"):
+        settle_interrupted(manager, ResumePolicy(decision=Decision("pass")))
+    assert manager.storage.load_checkpoint() == before
+    assert manager.state is not None
+    assert manager.state.metadata.resume_count == 0
+    manager.close()
+
+
+@pytest.mark.parametrize("choice", ["fail", "skip"])
+def test_blocker_without_a_word(tmp_path: Path, leave: Leftovers, choice: str) -> None:
+    """A decision that lacks its reason is refused before a process is ended or anything is stored."""
+    pid = leave("sleep 300")
+    stat = read_stat(pid)
+    assert stat is not None
+    blocker = JobDefinition({"id": "a", "plugin": "shell", "command": "true", "certification-status": "blocker"})
+    manager = interrupted_session(tmp_path, blocker, process_group=pid, start_ticks=stat.start_ticks)
+    with pytest.raises(UsageError, match="needs a comment"):
+        settle_interrupted(manager, ResumePolicy(decision=Decision(choice)))
+    assert manager.state is not None
+    assert "a" in manager.state.metadata.running
+    assert not is_over(pid)
+    [(_, result)] = settle_interrupted(manager, ResumePolicy(decision=Decision(choice, "no lamp")))
+    assert (result.outcome, result.comments, result.origin) == (choice, "no lamp", "operator")
+    manager.close()
+
+
+MANUAL = JobDefinition({"id": "a", "plugin": "manual", "summary": "Look"})
+
+
+def test_person_is_asked(tmp_path: Path) -> None:
+    """A job that waited for a person is asked about, the answer counts, and no answer leaves it undecided."""
+    asked = []
+
+    def answer(job_state, attempt) -> Decision | None:
+        asked.append((job_state.job.id, attempt.attempt))
+        return Decision("pass", "it shines")
+
+    manager = interrupted_session(tmp_path / "1", MANUAL)
+    [(_, result)] = settle_interrupted(manager, ResumePolicy(ask=answer))
+    assert (result.outcome, result.origin, result.comments) == ("pass", "operator", "it shines")
+    manager.close()
+    manager = interrupted_session(tmp_path / "2", MANUAL)
+    [(_, result)] = settle_interrupted(manager, ResumePolicy(ask=lambda *_: None))
+    assert (result.outcome, result.origin) == ("undecided", "resume")
+    manager.close()
+    assert asked == [("a", 1)]
+
+
+def test_nobody_is_asked_about_other_jobs(tmp_path: Path) -> None:
+    """What facts decide needs no person, nor does a manual job that has stated its result."""
+
+    def refuse(*_: object) -> Decision:
+        raise AssertionError("asked")
+
+    manager = interrupted_session(tmp_path / "1", JOB)
+    settle_interrupted(manager, ResumePolicy(ask=refuse))
+    manager.close()
+    manager = interrupted_session(tmp_path / "2", MANUAL)
+    Path(WellKnownDirsHelper(manager.storage).share_pathname, "__result").write_text('{"outcome": "skip"}')
+    [(_, result)] = settle_interrupted(manager, ResumePolicy(ask=refuse))
+    assert result.outcome == "skip"
+    manager.close()
+
+
+def test_question_that_is_left(tmp_path: Path) -> None:
+    """Leaving the question by Ctrl-C decides nothing: the job is still to be judged."""
+
+    def leave_it(*_: object) -> Decision:
+        raise KeyboardInterrupt
+
+    manager = interrupted_session(tmp_path, MANUAL)
+    with pytest.raises(KeyboardInterrupt):
+        settle_interrupted(manager, ResumePolicy(ask=leave_it))
+    manager.close()
+    stored = json.loads(manager.storage.load_checkpoint())
+    assert "a" in stored["meta"]["running"]
+    assert "res" not in stored
+
+
+def test_rerun_by_a_person(tmp_path: Path) -> None:
+    """Another attempt that a person wants is no crash loop: the count begins anew, and the session is not stuck."""
+    manager = interrupted_session(tmp_path, JOB)
+    assert manager.state is not None
+    manager.state.metadata.resume_count = 7
+    manager.state.metadata.flags.add("stuck")
+    [(_, result)] = settle_interrupted(manager, ResumePolicy(decision=Decision("rerun")))
+    assert (result.outcome, result.origin, result.get("retry")) == ("crash", "operator", True)
+    assert manager.state.metadata.resume_count == 0
+    assert "stuck" not in manager.state.metadata.flags
+    manager.close()
+
+
+def test_watchdog_mark(tmp_path: Path) -> None:
+    """A tester that its watchdog has ended is told from one that was killed, once."""
+    manager = interrupted_session(tmp_path, JOB)
+    Path(manager.storage.location, MARK_NAME).touch()
+    [(_, result)] = settle_interrupted(manager)
+    assert "ended by its watchdog" in (result.comments or "")
+    [note] = notes_of(manager, DECISION_NOTE)
+    assert note["data"]["evidence"]["hung"] is True
+    assert not Path(manager.storage.location, MARK_NAME).exists()
+    manager.close()
+
+
+def test_job_that_nobody_defines(tmp_path: Path) -> None:
+    """A job whose provider is gone is not supported any more, when the session may go on without it."""
+    manager = interrupted_session(tmp_path, JOB)
+    manager.close()
+    [storage] = SessionStorageRepository(tmp_path)
+    manager = SessionManager.load_session([], storage, flags=["allow-missing-jobs"])
+    [(job, result)] = settle_interrupted(manager)
+    assert (job.id, result.outcome, result.origin) == ("a", "not-supported", "resume")
+    assert manager.state is not None
+    assert manager.state.run_list == []
+    [note] = notes_of(manager, DECISION_NOTE)
+    assert note["data"]["rule"] == "unknown-job"
+    manager.close()
+
+
+def test_note_about_a_stuck_session(tmp_path: Path) -> None:
+    """That a session was given up is in its journal, once."""
+    manager = interrupted_session(tmp_path, JOB)
+    assert manager.state is not None
+    manager.state.metadata.running = {}
+    for _ in range(7):
+        settle_interrupted(manager)
+    assert [note["data"] for note in notes_of(manager, STUCK_NOTE)] == [{"openings": 5}]
     manager.close()
 
 

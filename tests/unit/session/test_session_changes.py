@@ -9,14 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from audit import audit, checkpoint
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from manager_rig import full, give, job, job_state, plan, records, reload, result, session, state_of, template
 
+from plainbox.errors import SessionAuditError
 from plainbox.session import SessionManager
+from plainbox.session.audit import audit
 from plainbox.session.changes import ChangeSet, ChangeTracker, represented
+from plainbox.session.jobs import UndesiredJobReadinessInhibitor
 from plainbox.session.metadata import RunningAttempt
 from plainbox.session.state import SessionState
 
@@ -25,7 +27,7 @@ from plainbox.session.state import SessionState
 def manager(tmp_path: Path) -> Iterator[SessionManager]:
     jobs = [job("a"), job("b"), job("c")]
     made = session(tmp_path, *jobs, run=jobs[:2])
-    checkpoint(made)
+    made.checkpoint()
     yield made
     made.close()
 
@@ -53,7 +55,7 @@ def test_nothing_has_changed(manager: SessionManager) -> None:
 def test_result(manager: SessionManager) -> None:
     """A result is stored alone: neither the entry nor the definition of its job is written again."""
     give(manager, "a", result("fail", return_code=1))
-    checkpoint(manager)
+    manager.checkpoint()
     assert last_change(manager) == {
         "res": [[full("a"), 1, {"attempt": 1, "outcome": "fail", "return_code": 1}]],
     }
@@ -62,10 +64,10 @@ def test_result(manager: SessionManager) -> None:
 def test_result_of_a_job_that_was_not_stored(manager: SessionManager) -> None:
     """A job outside of the run list is stored with its first result, its definition once."""
     give(manager, "c", result())
-    checkpoint(manager)
+    manager.checkpoint()
     assert {"jobs", "units", "res"} == set(last_change(manager))
     give(manager, "c", result())
-    checkpoint(manager)
+    manager.checkpoint()
     assert set(last_change(manager)) == {"res"}
 
 
@@ -73,7 +75,7 @@ def test_several_results_of_one_job(manager: SessionManager) -> None:
     """Equal results in a row are two attempts, and both are stored."""
     give(manager, "a", result("fail"))
     give(manager, "a", result("fail"))
-    checkpoint(manager)
+    manager.checkpoint()
     stored = json.loads(manager.storage.load_checkpoint())["res"]
     assert [(item[0], item[1]) for item in stored] == [(full("a"), 1), (full("a"), 2)]
 
@@ -81,9 +83,9 @@ def test_several_results_of_one_job(manager: SessionManager) -> None:
 def test_replaced_result(manager: SessionManager) -> None:
     """A result that is seen otherwise takes the place of the stored one, in one record."""
     give(manager, "a", result("fail"))
-    checkpoint(manager)
+    manager.checkpoint()
     give(manager, "a", result("pass", comments="on second thoughts"), replace=True)
-    checkpoint(manager)
+    manager.checkpoint()
     assert [item[1:] for item in last_change(manager)["res"]] == [
         [1, {"attempt": 1, "comments": "on second thoughts", "outcome": "pass"}]
     ]
@@ -94,11 +96,11 @@ def test_dropped_results(manager: SessionManager) -> None:
     """Results that are taken out of a history are taken out of the store."""
     for outcome in ("fail", "crash", "fail"):
         give(manager, "a", result(outcome))
-    checkpoint(manager)
+    manager.checkpoint()
     state = job_state(manager, "a")
     state.result_history = state.result_history[:1]
     give(manager, "a", result("pass"))
-    checkpoint(manager)
+    manager.checkpoint()
     assert last_change(manager)["drop"] == [[full("a"), 3]]
     stored = json.loads(manager.storage.load_checkpoint())["res"]
     assert [item[2]["outcome"] for item in stored] == ["fail", "pass"]
@@ -109,14 +111,14 @@ def test_job_that_starts(manager: SessionManager) -> None:
     state = state_of(manager)
     state.metadata.running = {full("a"): RunningAttempt(1, 1.5, "boot", 7, 8, "io-logs/x")}
     job_state(manager, "a").attempts -= 1
-    checkpoint(manager)
+    manager.checkpoint()
     change = last_change(manager)
     assert set(change) == {"jobs", "meta"}
     assert change["jobs"][full("a")]["attempts"] == 2
     assert set(change["meta"]) == {"running"}
     state.metadata.running = {}
     give(manager, "a", result())
-    checkpoint(manager)
+    manager.checkpoint()
     assert set(last_change(manager)) == {"meta", "res"}
 
 
@@ -125,10 +127,10 @@ def test_metadata_in_place(manager: SessionManager) -> None:
     metadata = state_of(manager).metadata
     metadata.flags.add("submitted")
     metadata.rejected_jobs.append("x")
-    checkpoint(manager)
+    manager.checkpoint()
     assert last_change(manager) == {"meta": {"flags": ["submitted"], "rejected_jobs": ["x"]}}
     metadata.rejected_jobs.clear()
-    checkpoint(manager)
+    manager.checkpoint()
     assert last_change(manager) == {"meta": {"rejected_jobs": []}}
 
 
@@ -138,7 +140,7 @@ def test_wish_list(manager: SessionManager) -> None:
     jobs = {item.partial_id: item for item in state.job_list}
     give(manager, "a", result())
     state.update_desired_job_list([jobs["c"]])
-    checkpoint(manager)
+    manager.checkpoint()
     change = last_change(manager)
     assert change["want"] == [full("c")]
     assert change["gone"] == [full("b")]
@@ -160,24 +162,37 @@ def test_mandatory_list(manager: SessionManager) -> None:
     """The mandatory list is stored when it changes, and comes back empty when it is emptied."""
     state = state_of(manager)
     state.update_mandatory_job_list([state.job_state_map[full("c")].job])
-    checkpoint(manager)
-    assert last_change(manager) == {"must": [full("c")]}
+    manager.checkpoint()
+    assert last_change(manager)["must"] == [full("c")]
     state.update_mandatory_job_list([])
-    checkpoint(manager)
+    manager.checkpoint()
     assert "must" not in json.loads(manager.storage.load_checkpoint())
+
+
+def test_mandatory_job_that_is_not_to_run(manager: SessionManager) -> None:
+    """What is said about a mandatory job is stored with the list, and forgotten with it."""
+    state = state_of(manager)
+    mandatory = state.job_state_map[full("c")].job
+    state.update_mandatory_job_list([mandatory])
+    manager.checkpoint()
+    stored = last_change(manager)
+    assert [list(stored["jobs"]), list(stored["units"])] == [[mandatory.id], [mandatory.id]]
+    state.update_mandatory_job_list([])
+    manager.checkpoint()
+    assert last_change(manager) == {"must": [], "gone": [mandatory.id]}
 
 
 def test_generated_job(tmp_path: Path) -> None:
     """A job that a template makes is stored once it is to run, with the resource job that it comes from."""
     resource = job("res", plugin="resource")
     made = session(tmp_path, resource, template("made-{name}", "res"), run=[resource])
-    checkpoint(made)
+    made.checkpoint()
     give(made, "res", records("name: a"))
-    checkpoint(made)
+    made.checkpoint()
     assert set(last_change(made)) == {"res"}
     state = state_of(made)
     state.update_desired_job_list([resource, state.job_state_map[full("made-a")].job])
-    checkpoint(made)
+    made.checkpoint()
     assert last_change(made)["jobs"][full("made-a")]["via"] == full("res")
     made.close()
 
@@ -186,7 +201,7 @@ def test_removed_job(manager: SessionManager) -> None:
     """A job that is removed takes its results with it; one that was never stored is not spoken of."""
     state = state_of(manager)
     give(manager, "a", result())
-    checkpoint(manager)
+    manager.checkpoint()
     never = job("never")
     state.add_unit(never)
     state.remove_unit(never)
@@ -194,7 +209,7 @@ def test_removed_job(manager: SessionManager) -> None:
     state.update_desired_job_list([])
     removed = state.job_state_map[full("a")].job
     state.remove_unit(removed)
-    checkpoint(manager)
+    manager.checkpoint()
     assert set(last_change(manager)["gone"]) == {full("a"), full("b")}
     assert "res" not in json.loads(manager.storage.load_checkpoint())
 
@@ -203,14 +218,14 @@ def test_job_that_leaves_and_comes_back(manager: SessionManager) -> None:
     """A job may be exchanged for another one of its id between two checkpoints."""
     state = state_of(manager)
     give(manager, "a", result("fail"))
-    checkpoint(manager)
+    manager.checkpoint()
     state.update_desired_job_list([])
     state.remove_unit(state.job_state_map[full("a")].job)
     other = job("a", command="false")
     state.add_unit(other)
     state.update_desired_job_list([other])
     give(manager, "a", result("pass"))
-    checkpoint(manager)
+    manager.checkpoint()
     stored = json.loads(manager.storage.load_checkpoint())
     assert stored["jobs"][full("a")]["sum"] == other.checksum[:32]
     assert [item[2]["outcome"] for item in stored["res"]] == ["pass"]
@@ -220,20 +235,20 @@ def test_system_information(manager: SessionManager) -> None:
     """What was found out about the machine is stored when it is there, and forgotten when it is taken back."""
     state = state_of(manager)
     state.system_information = {"machine": {"version": 1}}
-    checkpoint(manager)
+    manager.checkpoint()
     assert last_change(manager) == {"sys": {"machine": {"version": 1}}}
     state.system_information = None
-    checkpoint(manager)
+    manager.checkpoint()
     assert "sys" not in json.loads(manager.storage.load_checkpoint())
 
 
 def test_hollow_result(manager: SessionManager) -> None:
     """A job that looks as if it had not run is nothing to store; its former results stay."""
     give(manager, "a", result("fail"))
-    checkpoint(manager)
+    manager.checkpoint()
     for name in ("a", "c"):
         give(manager, name, type(result())({}))
-    checkpoint(manager)
+    manager.checkpoint()
     assert set(json.loads(manager.storage.load_checkpoint())["jobs"]) == {full("a"), full("b")}
 
 
@@ -260,6 +275,16 @@ def test_what_changes_after_the_question_stays_pending() -> None:
     assert rest.want == (full("a"),)
     tracker.commit(rest)
     assert not tracker.pending()
+
+
+def test_audit_of_the_readiness(manager: SessionManager) -> None:
+    """A readiness that was not brought up to date is found at the next checkpoint."""
+    state = state_of(manager)
+    manager.audit = True
+    manager.checkpoint()
+    state.job_state_map[state.run_list[0].id].readiness_inhibitor_list = [UndesiredJobReadinessInhibitor]
+    with pytest.raises(SessionAuditError, match=f"readiness is not up to date: {state.run_list[0].id}"):
+        manager.checkpoint()
 
 
 def test_detached_tracker() -> None:
@@ -403,18 +428,18 @@ class Sessions(RuleBasedStateMachine):
 
     @rule()
     def checkpoint(self) -> None:
-        checkpoint(self.manager)
+        self.manager.checkpoint()
         assert not pending(self.manager)
 
     @rule()
     def reopen(self) -> None:
-        checkpoint(self.manager)
+        self.manager.checkpoint()
         stored = self.manager.storage.load_checkpoint()
         units = [unit for unit in self.state.unit_list if unit.kind == "template" or unit.template_id is None]
         self.manager = reload(self.manager, *units)
         assert self.manager.storage.load_checkpoint() == stored
         assert not pending(self.manager)
-        audit(self.manager)
+        audit(state_of(self.manager), self.manager.storage)
 
     @invariant()
     def nothing_is_lost_by_asking(self) -> None:
@@ -423,7 +448,7 @@ class Sessions(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if hasattr(self, "manager"):
-            checkpoint(self.manager)
+            self.manager.checkpoint()
             self.manager.close()
             self.directory.cleanup()
 

@@ -161,6 +161,7 @@ def test_shared_computations() -> None:
     context.invalidate_shared("a")
     context.invalidate_shared("never there")
     assert context.compute_shared("a", compute) == 3
+    assert context.compute_shared("sum", divmod, 7, 2) == (3, 1)
 
 
 # -- test plans

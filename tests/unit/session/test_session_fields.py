@@ -7,7 +7,7 @@ import attrs
 import pytest
 
 from plainbox.events import signal
-from plainbox.session.fields import const, notify, typed, typed_sequence, unique
+from plainbox.session.fields import const, integer, notify, typed, typed_sequence, unique
 
 
 @attrs.define(slots=False)
@@ -37,6 +37,21 @@ def test_a_wrong_type_is_refused_at_construction() -> None:
         Sample(1)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"must be int or NoneType"):
         Sample("a", number="1")  # type: ignore[arg-type]
+
+
+def test_an_integer_is_one_that_can_be_stored() -> None:
+    """Truth values and fractions are no whole numbers, and neither is one that JSON readers would change."""
+
+    @attrs.define
+    class Counter:
+        count: int = attrs.field(default=1, validator=integer(at_least=1))
+
+    counter = Counter()
+    for wrong, error in ((True, TypeError), (1.0, TypeError), ("1", TypeError), (0, ValueError), (2**53, ValueError)):
+        with pytest.raises(error, match=r"Counter\.count"):
+            counter.count = wrong  # type: ignore[assignment]
+    assert counter.count == 1
+    counter.count = 2**53 - 1
 
 
 def test_a_constant_is_assigned_once() -> None:

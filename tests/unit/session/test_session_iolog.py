@@ -29,22 +29,7 @@ from plainbox.session.iolog import (
     verify,
 )
 from plainbox.session.iolog_reader import encode_frame
-from plainbox.testing.files import FaultyFiles
-
-MS = 1_000_000
-
-
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 0
-
-    def __call__(self) -> int:
-        return self.now
-
-    def move(self, milliseconds: int) -> None:
-        self.now += milliseconds * MS
+from plainbox.testing import FaultyFiles, ManualClock
 
 
 @pytest.fixture
@@ -71,14 +56,14 @@ def text_of(session: Path, reference: LogReference) -> list[tuple[str, bytes]]:
 
 def test_output_comes_back_as_it_came(session: Path) -> None:
     """Both streams interleaved, notes between them, every byte value, with the time between the frames."""
-    clock = Clock()
-    log = writer(session, clock_ns=clock)
+    clock = ManualClock()
+    log = writer(session, clock=clock)
     every_byte = bytes(range(256))
     log.write("stdout", every_byte)
-    clock.move(5)
+    clock.advance(5 / 1000)
     log.write("stderr", b"PBL1\nt 0 2 00000000\n{}\n")
     log.note("ended after its limit\nof 5 s")
-    clock.move(250)
+    clock.advance(250 / 1000)
     log.write("stdout", b"")
     log.write("stdout", b"late")
     reference = log.close()
@@ -118,11 +103,11 @@ def test_the_reference_describes_the_file(session: Path) -> None:
 
 def test_small_writes_of_one_stream_become_one_frame(session: Path) -> None:
     """The first line goes out at once, a burst is one frame; time, the other stream and 64 KiB end a frame."""
-    clock = Clock()
-    log = writer(session, clock_ns=clock)
+    clock = ManualClock()
+    log = writer(session, clock=clock)
     for _ in range(1000):
         log.write("stdout", b"line\n")
-    clock.move(300)
+    clock.advance(300 / 1000)
     log.write("stdout", b"later\n")
     log.write("stdout", b"x" * 70_000)
     reference = log.close()
@@ -140,11 +125,11 @@ def test_any_output_in_any_pieces_is_kept(
     """Whatever is written in whatever pieces, each stream reads back as the sum of them."""
     session = tmp_path_factory.mktemp("log")
     (session / "io-logs").mkdir()
-    clock = Clock()
-    log = writer(session, clock_ns=clock)
+    clock = ManualClock()
+    log = writer(session, clock=clock)
     for stream, data, repeat in pieces:
         log.write(stream, data * repeat)
-        clock.move(repeat)
+        clock.advance(repeat / 1000)
     reference = log.close()
     frames = list(read_frames(session / reference["path"]))
     for stream in ("stdout", "stderr"):
@@ -253,8 +238,8 @@ def test_a_log_is_durable_before_its_reference_exists(tmp_path: Path) -> None:
 
 def test_output_reaches_the_file_by_size_and_by_time(session: Path) -> None:
     """The first output and what comes after a silence go at once, bursts in blocks of 64 KiB or every 0.2 s."""
-    clock = Clock()
-    log = writer(session, clock_ns=clock)
+    clock = ManualClock()
+    log = writer(session, clock=clock)
     path = session / log.path
 
     def written() -> bytes:
@@ -263,10 +248,10 @@ def test_output_reaches_the_file_by_size_and_by_time(session: Path) -> None:
     log.write("stdout", b"first ")
     assert written() == b"first "
     log.write("stdout", b"second ")
-    clock.move(100)
+    clock.advance(100 / 1000)
     log.tick()
     assert written() == b"first "
-    clock.move(100)
+    clock.advance(100 / 1000)
     log.tick()
     assert written() == b"first second "
     log.write("stdout", b"x" * 65536)
@@ -278,19 +263,19 @@ def test_output_reaches_the_file_by_size_and_by_time(session: Path) -> None:
 
 def test_the_disk_is_at_most_four_mebibytes_or_five_seconds_behind(session: Path) -> None:
     """Syncs follow the amount of output and, when there is little, the clock."""
-    clock = Clock()
+    clock = ManualClock()
     ops = FaultyFiles()
-    log = writer(session, clock_ns=clock, files=ops)
+    log = writer(session, clock=clock, files=ops)
     for _ in range(9):
         log.write("stdout", b"x" * (1 << 20))
     assert len(ops.names("fdatasync")) == 2
-    clock.move(4900)
+    clock.advance(4900 / 1000)
     log.tick()
     assert len(ops.names("fdatasync")) == 2
-    clock.move(200)
+    clock.advance(200 / 1000)
     log.tick()
     assert len(ops.names("fdatasync")) == 3
-    clock.move(60_000)
+    clock.advance(60_000 / 1000)
     log.tick()
     assert len(ops.names("fdatasync")) == 3
 
@@ -342,12 +327,12 @@ def test_output_over_the_limit_is_dropped_and_the_log_says_so(session: Path) -> 
 def test_a_full_disk_does_not_end_the_job(session: Path, failing: str) -> None:
     """Writing fails in silence; the log ends with its last whole frame, and the reference is flagged."""
     ops = FaultyFiles()
-    clock = Clock()
-    log = writer(session, files=ops, clock_ns=clock)
+    clock = ManualClock()
+    log = writer(session, files=ops, clock=clock)
     log.write("stdout", b"kept")
     ops.fail(failing, errno.ENOSPC)
     for _ in range(5):
-        clock.move(6000)
+        clock.advance(6000 / 1000)
         log.write("stdout", b"x" * 100_000)
     log.note("a remark")
     reference = log.close()
@@ -447,22 +432,22 @@ def test_an_incomplete_log_is_durable_too(session: Path) -> None:
 
 def test_the_log_goes_on_when_there_is_space_again(session: Path) -> None:
     """A second after a failed write the next one is tried; a note tells how much is missing in between."""
-    clock = Clock()
+    clock = ManualClock()
     ops = FaultyFiles()
-    log = writer(session, files=ops, clock_ns=clock)
+    log = writer(session, files=ops, clock=clock)
     log.write("stdout", b"before ")
     ops.fail("pwritev", errno.ENOSPC)
     log.write("stdout", b"x" * 100_000)
-    clock.move(500)
+    clock.advance(500 / 1000)
     attempts = len(ops.names("pwritev"))
     log.write("stderr", b"y" * 11)
     log.note("nobody hears this")
     assert len(ops.names("pwritev")) == attempts
-    clock.move(500)
+    clock.advance(500 / 1000)
     log.write("stdout", b"z" * 7)
     assert len(ops.names("pwritev")) == attempts + 1
     ops.heal()
-    clock.move(1000)
+    clock.advance(1000 / 1000)
     log.write("stdout", b"after")
     reference = log.close()
     assert text_of(session, reference) == [
@@ -478,7 +463,7 @@ def test_the_log_goes_on_when_there_is_space_again(session: Path) -> None:
 def test_space_that_comes_back_at_the_end_is_used_for_the_note(session: Path) -> None:
     """A log that is closed within the pause still says what it lacks, and how much went over its limit."""
     ops = FaultyFiles()
-    log = writer(session, files=ops, max_log_bytes=70_000, clock_ns=Clock())
+    log = writer(session, files=ops, max_log_bytes=70_000, clock=ManualClock())
     ops.fail("pwritev", errno.EDQUOT)
     log.write("stdout", b"x" * 100_000)
     ops.heal()
@@ -493,13 +478,13 @@ def test_space_that_comes_back_at_the_end_is_used_for_the_note(session: Path) ->
 
 def test_nothing_is_written_to_a_medium_that_has_failed(session: Path) -> None:
     """Other errors than missing space are for good."""
-    clock = Clock()
+    clock = ManualClock()
     ops = FaultyFiles()
-    log = writer(session, files=ops, clock_ns=clock)
+    log = writer(session, files=ops, clock=clock)
     ops.fail("pwritev", errno.EIO)
     log.write("stdout", b"x")
     ops.heal()
-    clock.move(60_000)
+    clock.advance(60_000 / 1000)
     log.write("stdout", b"y")
     log.tick()
     reference = log.close()
@@ -546,12 +531,12 @@ def test_a_trailer_that_is_no_object_is_damage(session: Path) -> None:
 
 
 def sample(session: Path) -> tuple[Path, LogReference, list[Frame]]:
-    clock = Clock()
-    log = writer(session, clock_ns=clock)
+    clock = ManualClock()
+    log = writer(session, clock=clock)
     for number in range(5):
         log.write("stdout", b"line %d\n" % number)
         log.write("stderr", b"oops\n")
-        clock.move(10)
+        clock.advance(10 / 1000)
     log.note("ended")
     reference = log.close()
     path = session / reference["path"]

@@ -39,7 +39,14 @@ def test_a_new_job_state() -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("readiness_inhibitor_list", ()), ("result", "pass"), ("result_history", [PASS]), ("attempts", "3"), ("job", 1)],
+    [
+        ("readiness_inhibitor_list", ()),
+        ("result", "pass"),
+        ("result_history", [PASS]),
+        ("attempts", "3"),
+        ("attempts", True),
+        ("job", 1),
+    ],
 )
 def test_a_wrong_type_is_refused(field: str, value: object) -> None:
     """A value of a wrong type leaves the old one."""

@@ -24,7 +24,7 @@ from plainbox.session.codec import NO_SUM, decode_line, encode_line
 from plainbox.session.scan import Content, scan
 from plainbox.session.storage import SessionStorage
 from plainbox.session.tree import Tree
-from plainbox.testing.files import FaultyFiles
+from plainbox.testing import FaultyFiles, ManualClock
 
 
 def loaded(storage: SessionStorage) -> dict[str, int]:
@@ -184,16 +184,15 @@ def test_notes_travel_with_the_next_change(tmp_path: Path) -> None:
     assert loaded(storage).keys() == {"org.example::job-0", "org.example::job-2"}
 
 
-def test_a_jump_of_the_wall_clock_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_jump_of_the_wall_clock_is_noted(tmp_path: Path) -> None:
     """When the wall clock leaves the monotonic one behind, the next change says so, and order does not suffer."""
-    storage = session_with(tmp_path, 1)
-    real = journal_module.time.time
-    monkeypatch.setattr(journal_module.time, "time", lambda: real() - 365 * 86400)
+    clock = ManualClock()
+    storage = SessionStorage.create(tmp_path, files=FaultyFiles(), clock=clock)
+    storage.save_checkpoint(result(0))
+    clock.set_wall(clock.time() - 365 * 86400)
     storage.save_checkpoint(result(5))
-    monkeypatch.undo()
     (note,) = storage.records()[-1]["notes"]
-    assert note["kind"] == "clock-jump"
-    assert -366 * 86400 < note["data"]["by_s"] < -364 * 86400
+    assert (note["kind"], note["data"]) == ("clock-jump", {"by_s": -365.0 * 86400})
     assert loaded(storage).keys() == {"org.example::job-0", "org.example::job-5"}
 
 
@@ -209,6 +208,24 @@ def test_compaction_keeps_the_state_the_number_and_foreign_keys(tmp_path: Path) 
     assert journal_of(storage, 2).stat().st_size < journal_of(storage, 1).stat().st_size / 4
     storage.save_checkpoint(result(3))
     assert storage.records()[-1]["n"] == 1 + 3 + 50 + 1
+
+
+def test_compaction_keeps_what_a_later_version_has_put_into_the_head(tmp_path: Path) -> None:
+    """Optional features and further keys of the head are in the next generation too."""
+    storage = session_with(tmp_path, 1)
+    storage.close()
+    os.unlink(os.path.join(storage.location, "head.json"))
+    lines = [decode_line(line) for line in journal_of(storage).read_bytes().splitlines()]
+    lines[0].payload.update(opt=["later"], hue="blue")
+    text, line_sum = b"", NO_SUM
+    for line in lines:
+        text += encode_line(line.seq, line_sum, line.payload)
+        line_sum = _last_sum_of(text)
+    journal_of(storage).write_bytes(text)
+    again = reopened(storage)
+    again.compact()
+    head = decode_line(journal_of(storage, 2).read_bytes().splitlines()[0]).payload
+    assert (head["opt"], head["hue"], head["gen"]) == (["later"], "blue", 2)
 
 
 def test_a_long_journal_is_compacted_when_it_is_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -739,3 +756,27 @@ def test_records_that_verify_but_make_no_sense_are_invalid(tmp_path: Path) -> No
 
 def _last_sum_of(data: bytes) -> str:
     return decode_line(data.splitlines()[-1]).sum
+
+
+@pytest.mark.parametrize("how", ["compaction", "whole state"])
+def test_a_new_generation_goes_on_telling_the_past(tmp_path: Path, how: str) -> None:
+    """Who opened the session with what, and every note, are in the next generation too, in their order."""
+    storage = session_with(tmp_path, 3)
+    storage.note("decision", {"job": "b"})
+    storage.save_checkpoint(result(4))
+    storage.close()
+    storage = SessionStorage(storage.location)
+    storage.environment = {"kernel": "another"}
+    storage.note("second", {}, now=True)
+    before = [record for record in storage.records() if record["t"] in ("open", "note")]
+    if how == "compaction":
+        storage.compact()
+    else:
+        storage.save_checkpoint(full(meta={"title": "anew"}))
+    records = storage.records()
+    told = [record for record in records if record["t"] in ("open", "note")]
+    assert [record["t"] for record in told] == ["open", "note", "open", "note", "open"]
+    assert told[1]["kind"] == "decision"
+    assert told[2:4] == before[1:]
+    assert storage.journal_info().generation == 2
+    assert sum(record["t"] == "ck" for record in records) == 0

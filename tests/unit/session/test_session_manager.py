@@ -11,13 +11,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from audit import checkpoint
 from manager_rig import Provider, full, give, job, job_state, plan, reload, result, session, state_of
 
 from plainbox.errors import (
     DependencyDuplicateError,
     LockedStorageError,
     StorageClosedError,
+    StorageError,
     StorageFullError,
     StorageGoneError,
 )
@@ -30,7 +30,8 @@ from plainbox.session import (
 )
 from plainbox.session.files import FileOps
 from plainbox.session.manager import at_most_one_context_filter
-from plainbox.testing.files import FaultyFiles
+from plainbox.session.tree import Tree
+from plainbox.testing import FaultyFiles, MemoryStorage
 from plainbox.units import ExporterUnit
 
 
@@ -159,6 +160,22 @@ def test_new_test_plans(storage: SessionStorage) -> None:
     assert context.told == [(), (one,)]
 
 
+def test_a_listener_may_choose_other_test_plans(storage: SessionStorage) -> None:
+    """Plans that a listener assigns are not overwritten by the assignment that it hears of."""
+    one, two = plan("one"), plan("two")
+    context = RecordingContext()
+    manager = SessionManager([context], storage)
+
+    def prefer_two(old: object, new: object) -> None:
+        if new == (one,):
+            manager.test_plans = (two,)
+
+    manager.on_test_plans_changed.connect(prefer_two)
+    manager.test_plans = (one,)
+    assert manager.test_plans == (two,)
+    assert context.told == [(), (one,), (two,)]
+
+
 def test_context_of_the_constructor_hears_of_the_plans(storage: SessionStorage) -> None:
     """A context that is given to the constructor is told of the plans once, in whatever order arguments come."""
     for named in ("device_context_list", "storage"):
@@ -276,17 +293,17 @@ def test_another_device_starts_over_on_disk(tmp_path: Path) -> None:
     """After an exchange of the device the next checkpoint is about the new one alone."""
     manager = session(tmp_path, one := job("one"), run=[one])
     give(manager, "one", result())
-    checkpoint(manager)
+    manager.checkpoint()
     context = manager.default_device_context
     assert context is not None
     manager.remove_device_context(context)
     two = job("two")
     other = manager.add_device_context(SessionDeviceContext(SessionState([two])))
     other.state.update_desired_job_list([two])
-    checkpoint(manager)
+    manager.checkpoint()
     # What happens to the former device does not concern this session any more.
     context.state.update_job_result(one, result("fail"))
-    checkpoint(manager)
+    manager.checkpoint()
     assert b"one" not in manager.storage.load_checkpoint()
 
 
@@ -381,6 +398,24 @@ def test_failure_after_the_storage_was_made(repo: SessionStorageRepository, monk
     assert os.listdir(repo.location) == []
 
 
+def test_failure_that_cannot_be_cleared_away(
+    repo: SessionStorageRepository, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """When the fresh directory cannot be removed either, the first error is the one that is seen."""
+
+    class Refusing(SessionManager):
+        def _propagate_test_plans(self) -> None:
+            raise RuntimeError("refused")
+
+    def fail(storage: SessionStorage) -> None:
+        raise StorageError("it stays", errno=errno.EIO)
+
+    monkeypatch.setattr(SessionStorage, "remove", fail)
+    with pytest.raises(RuntimeError, match="refused"):
+        Refusing.create(repo)
+    assert "is left behind: it stays" in caplog.text
+
+
 def test_default_repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a repository the one of the environment is used, and without that the state home of the user."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
@@ -437,24 +472,12 @@ def test_well_known_directories_fields(storage: SessionStorage) -> None:
         helper.storage = storage
 
 
-def test_throwaway_directories_are_not_synced(tmp_path: Path) -> None:
+def test_throwaway_directories_are_not_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A session that is thrown away syncs nothing, its directories included."""
-    synced = []
-
-    class Ops(FileOps):
-        def fsync(self, fd: int) -> None:
-            if self.durable:
-                synced.append(fd)
-            super().fsync(fd)
-
-        def fdatasync(self, fd: int) -> None:
-            if self.durable:
-                synced.append(fd)
-            super().fdatasync(fd)
-
-    manager = session(tmp_path, files=Ops(durable=False))
+    for name in ("fsync", "fdatasync"):
+        monkeypatch.setattr(os, name, lambda fd: pytest.fail("a sync"))
+    manager = session(tmp_path, files=FileOps(durable=False))
     manager.checkpoint()
-    assert synced == []
 
 
 # -- loading
@@ -496,7 +519,7 @@ def test_load_with_trouble_of_the_medium(storage: SessionStorage, number: int) -
     """Any other trouble than a missing checkpoint passes through with its number."""
 
     class Failing(SessionStorage):
-        def load_checkpoint(self) -> bytes:
+        def load_tree(self) -> Tree:
             raise OSError(number, os.strerror(number))
 
     with pytest.raises(OSError) as raised:
@@ -509,7 +532,7 @@ def test_loading_leaves_the_cycle_collector_as_it_was(tmp_path: Path) -> None:
     import gc
 
     manager = session(tmp_path, one := job("one"), run=[one])
-    checkpoint(manager)
+    manager.checkpoint()
     assert gc.isenabled()
     reload(manager, job("one")).close()
     assert gc.isenabled()
@@ -532,7 +555,7 @@ def test_checkpoint_without_changes(tmp_path: Path) -> None:
     ops = FaultyFiles()
     manager = session(tmp_path, one := job("one"), files=ops, run=[one])
     give(manager, "one", result())
-    checkpoint(manager)
+    manager.checkpoint()
     ops.forget()
     manager.checkpoint()
     assert ops.written == []
@@ -579,9 +602,9 @@ def test_checkpoint_of_one_result(tmp_path: Path, count: int) -> None:
 def test_flags_changed_in_place(tmp_path: Path) -> None:
     """Metadata that is changed inside of a value is stored like any other."""
     manager = session(tmp_path)
-    checkpoint(manager)
+    manager.checkpoint()
     state_of(manager).metadata.flags.add("submitted")
-    checkpoint(manager)
+    manager.checkpoint()
     assert state_of(reload(manager)).metadata.flags == {"submitted"}
 
 
@@ -590,7 +613,7 @@ def test_full_disk(tmp_path: Path) -> None:
     ops = FaultyFiles()
     one, two = job("one"), job("two")
     manager = session(tmp_path, one, two, files=ops, run=[one, two])
-    checkpoint(manager)
+    manager.checkpoint()
     good = (Path(manager.storage.location) / "journal-000001.pbj").read_bytes()
     ops.fail("pwrite", errno.ENOSPC)
     give(manager, "one", result("fail"))
@@ -602,7 +625,7 @@ def test_full_disk(tmp_path: Path) -> None:
     with pytest.raises(StorageFullError):
         manager.checkpoint()
     ops.heal()
-    checkpoint(manager)
+    manager.checkpoint()
     loaded = reload(manager, job("one"), job("two"))
     assert [job_state(loaded, name).result.outcome for name in ("one", "two")] == ["fail", "pass"]
 
@@ -615,36 +638,27 @@ def test_failed_first_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(StorageFullError):
         manager.checkpoint()
     ops.heal()
-    checkpoint(manager)
-
-
-def test_lock_is_broken_once(tmp_path: Path) -> None:
-    """A checkpoint that meets a lock asks for it to be broken and tries once more, with the same bytes."""
-
-    class Contended(SessionStorage):
-        refusals = 1
-
-        def save_checkpoint(self, data: bytes) -> None:
-            calls.append(("save", data))
-            if self.refusals:
-                self.refusals -= 1
-                raise LockedStorageError("in use")
-
-        def break_lock(self) -> None:
-            calls.append(("break", b""))
-
-    calls: list[tuple[str, bytes]] = []
-    place = SessionStorage.create(tmp_path, durable=False).location
-    manager = SessionManager([SessionDeviceContext()], Contended(place))
     manager.checkpoint()
-    assert [name for name, _ in calls] == ["save", "break", "save"]
-    assert calls[0] == calls[2]
-    calls.clear()
-    stubborn = Contended(place)
-    stubborn.refusals = 2
-    with pytest.raises(LockedStorageError):
-        SessionManager([SessionDeviceContext()], stubborn).checkpoint()
-    assert [name for name, _ in calls] == ["save", "break", "save"]
+
+
+def test_lock_is_broken_once() -> None:
+    """A checkpoint that meets a lock asks for it to be broken and tries once more; a second refusal passes through."""
+    storage = MemoryStorage.create()
+    manager = SessionManager([SessionDeviceContext()], storage)
+    leftover = Path(storage.location, "of-a-dead-writer.tmp")
+    leftover.touch()
+    storage.fail_next(LockedStorageError("in use"))
+    manager.checkpoint()
+    assert not leftover.exists()
+    stored = storage.load_checkpoint()
+    state_of(manager).metadata.title = "later"
+    storage.fail_next(LockedStorageError("in use"))
+    storage.fail_next(LockedStorageError("still in use"))
+    with pytest.raises(LockedStorageError, match="still"):
+        manager.checkpoint()
+    assert storage.load_checkpoint() == stored
+    manager.checkpoint()
+    assert storage.load_checkpoint() != stored
 
 
 def test_second_manager_of_one_session(tmp_path: Path) -> None:
@@ -690,7 +704,7 @@ def test_other_process(tmp_path: Path) -> None:
     finally:
         owner.kill()
         owner.communicate()
-    checkpoint(mine)
+    mine.checkpoint()
 
 
 def test_close_and_destroy(tmp_path: Path) -> None:
@@ -813,6 +827,29 @@ def test_exporters_by_id_and_short_name(tmp_path: Path) -> None:
     assert "json" in manager.exporter_map
 
 
+def test_exporters_are_those_of_the_present_device(tmp_path: Path) -> None:
+    """After an exchange of the device the reports are those of the new one."""
+    manager = session(tmp_path, exporter("text"))
+    assert "text" in manager.exporter_map
+    context = manager.default_device_context
+    assert context is not None
+    manager.remove_device_context(context)
+    assert manager.exporter_map == {}
+    manager.add_device_context(SessionDeviceContext(SessionState([exporter("html")])))
+    assert list(manager.exporter_map) == ["com.canonical.plainbox::html", "html"]
+
+
+def test_an_exporter_that_is_not_there_is_explained(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Why a unit makes no reports is in the log, once for all the times that it is asked for."""
+    manager = session(tmp_path, exporter("broken", entry_point="pdff"))
+    with caplog.at_level("INFO"):
+        assert manager.exporter_map == {}
+        assert manager.exporter_map == {}
+    [message] = [record.message for record in caplog.records if record.name == "plainbox.session.manager"]
+    assert message.startswith("com.canonical.plainbox::broken makes no reports: ")
+    assert "no exporter is called 'pdff'" in message
+
+
 def test_unit_with_a_short_name(tmp_path: Path) -> None:
     """A unit whose id is a short name keeps it."""
     own = ExporterUnit({"id": "text", "_summary": "x", "entry_point": "text", "file_extension": "txt"})
@@ -830,5 +867,8 @@ def test_options_of_exporters(tmp_path: Path) -> None:
     made = manager.create_exporter("text", options, strict=False)
     assert dict(made.options) == {"ascii": "", "max-log-bytes": "7"}
     assert options == given
+    state_of(manager).add_unit(exporter("own"))
+    own = manager.create_exporter("com.canonical.plainbox::own", options, strict=False)
+    assert dict(own.options) == {"ascii": "", "max-log-bytes": "9"}
     with pytest.raises(LookupError, match="'pdf'"):
         manager.create_exporter("pdf")

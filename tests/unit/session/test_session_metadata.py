@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -34,7 +36,6 @@ def test_a_new_session_knows_nothing() -> None:
         ("custom_joblist", 1),
         ("rejected_jobs", ("a",)),
         ("rejected_jobs", ["a", 1]),
-        ("remaining_todo_jobs", [None]),
         ("test_plan_ids", [["p"]]),
         ("running", {"j": {"attempt": 1}}),
         ("running", {1: RunningAttempt()}),
@@ -42,6 +43,8 @@ def test_a_new_session_knows_nothing() -> None:
         ("running_job_name", 1),
         ("last_job_start_time", "now"),
         ("flags", [1]),
+        ("resume_count", True),
+        ("tz_offset", 1.5),
     ],
 )
 def test_a_wrong_type_leaves_the_old_value(field: str, value: object) -> None:
@@ -51,6 +54,42 @@ def test_a_wrong_type_leaves_the_old_value(field: str, value: object) -> None:
     with pytest.raises(TypeError):
         setattr(metadata, field, value)
     assert getattr(metadata, field) == old
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("app_blob", bytes(8 * 1024 * 1024 + 1)),
+        ("resume_count", -1),
+        ("tz_offset", 2**53),
+        ("last_job_start_time", float("inf")),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_cannot_be_stored_leaves_the_old_value(field: str, value: object) -> None:
+    """A blob that is too large, and a number that is none for a reader, are refused when they are set."""
+    metadata = SessionMetaData(app_blob=b"old")
+    old = getattr(metadata, field)
+    with pytest.raises(ValueError, match=field):
+        setattr(metadata, field, value)
+    assert getattr(metadata, field) == old
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda metadata: metadata.flags.add(1),
+        lambda metadata: metadata.rejected_jobs.append(None),
+        lambda metadata: metadata.running.update(a=1),
+    ],
+    ids=["flags", "rejected_jobs", "running"],
+)
+def test_what_was_put_inside_of_a_value_is_looked_at_before_it_is_stored(spoil: Callable[[Any], object]) -> None:
+    """A value that was spoiled in place has no stored form: what cannot be loaded is not stored."""
+    metadata = SessionMetaData()
+    spoil(metadata)
+    with pytest.raises(TypeError, match="SessionMetaData"):
+        metadata.as_dict()
 
 
 def test_two_flags_have_names_of_their_own() -> None:
@@ -87,7 +126,6 @@ def test_the_stored_form_brings_everything_back() -> None:
         app_id="app",
         custom_joblist=True,
         rejected_jobs=["r"],
-        remaining_todo_jobs=["x", "y"],
         last_job_start_time=12.5,
         test_plan_ids=["p"],
         resume_count=2,

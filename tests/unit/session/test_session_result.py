@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from plainbox.errors import BrokenReferenceToExternalFile, CorruptedSessionError
+from plainbox.session.codec import MAX_PAYLOAD_BYTES, encode_body
 from plainbox.session.iolog import IOLogWriter
 from plainbox.session.result import (
     OUTCOME_METADATA_MAP,
@@ -128,6 +129,13 @@ def test_equal_results_have_equal_data() -> None:
         ({"execution_duration": "1"}, TypeError),
         ({"return_code": True}, TypeError),
         ({"comments": b"x"}, TypeError),
+        ({"return_code": 2**53}, ValueError),
+        ({"execution_duration": 2**60}, ValueError),
+        ({"skip_reason": {"a": [float("inf")]}}, ValueError),
+        ({"skip_reason": {1: "a"}}, TypeError),
+        ({"later": {"a": object()}}, TypeError),
+        ({"later": {1}}, TypeError),
+        ({"later": b"x"}, TypeError),
         ({"attempt": 0}, ValueError),
         ({"skip_reason": "because"}, TypeError),
         ({"io_log": [(0.0, "stdin", b"")]}, ValueError),
@@ -143,6 +151,37 @@ def test_a_result_that_makes_no_sense_is_refused(data: dict[str, Any], error: ty
     """Unknown outcomes and streams, wrong types and numbers that are none raise when the result is made."""
     with pytest.raises(error):
         MemoryJobResult(data)
+
+
+def test_comments_have_an_end() -> None:
+    """A comment beyond the limit ends with a note, is the same after it was stored, and fits into one record."""
+    result = MemoryJobResult({"comments": "\N{PILE OF POO}" * 2_000_000})
+    comments = result.comments
+    assert comments is not None
+    assert len(comments) == 1024 * 1024
+    assert comments.endswith("\n[cut: the comment had 2000000 characters]")
+    assert restore_result(result.as_dict()) == result
+    assert len(encode_body(result.as_dict())) < MAX_PAYLOAD_BYTES - 1024
+    whole = MemoryJobResult({"comments": "x" * (1024 * 1024)})
+    assert whole.get("comments") == "x" * (1024 * 1024)
+
+
+def test_output_in_memory_has_an_end() -> None:
+    """More output than a record holds is refused, in large pieces and in small ones."""
+    record = (0.0, "stdout", b"x" * 1024 * 1024)
+    stored = MemoryJobResult({"io_log": [record] * 7}).as_dict()
+    assert len(encode_body(stored)) < MAX_PAYLOAD_BYTES
+    for records in ([record] * 9, [(0.0, "stdout", b"x")] * 300_000):
+        with pytest.raises(ValueError, match="cannot be kept in a result"):
+            MemoryJobResult({"io_log": records})
+
+
+@pytest.mark.parametrize("empty", [[], (), None])
+def test_what_has_no_value_is_equal_after_it_was_stored(empty: object) -> None:
+    """A key without a value is not there, whatever kind of nothing it had."""
+    result = MemoryJobResult({"outcome": "pass", "later": empty, "io_log": empty})
+    assert result == MemoryJobResult({"outcome": "pass"})
+    assert restore_result(result.as_dict()) == result
 
 
 def test_another_attempt_has_the_same_log() -> None:

@@ -177,6 +177,74 @@ def test_trimming_forgets_all_selected_jobs() -> None:
     assert heard == []
 
 
+def test_trimming_takes_every_definition_of_a_job_along() -> None:
+    """A job that stands in the list of units twice is gone from it altogether."""
+    state = SessionState([job("a"), job("b"), job("a")])
+    state.trim_job_list(lambda job: job.id == "a")
+    assert ids(state.unit_list) == ["b"]
+
+
+@pytest.mark.parametrize("how", ["remove", "trim"])
+def test_a_job_that_is_gone_is_not_mandatory(how: str) -> None:
+    """A mandatory job that is not to run can be forgotten, and is no part of any list then."""
+    state = SessionState([job("a"), job("b")])
+    state.update_mandatory_job_list(state.job_list)
+    if how == "remove":
+        state.remove_unit(state.job_list[0])
+    else:
+        state.trim_job_list(lambda job: job.id == "a")
+    assert ids(state.mandatory_job_list) == ["b"]
+    assert state.update_desired_job_list([]) == []
+
+
+@pytest.mark.parametrize("how", ["remove", "trim"])
+def test_what_is_gone_cannot_be_salvaged(how: str) -> None:
+    """A job that salvages one that failed has nothing to do any more when that one is forgotten."""
+    state = SessionState([job("a"), job("b", salvages="a")])
+    state.audit_readiness = True
+    a, b = state.job_list
+    state.update_desired_job_list([a, b])
+    state.update_job_result(a, result("fail"))
+    state.update_desired_job_list([b])
+    assert state.job_state_map["b"].can_start()
+    if how == "remove":
+        state.remove_unit(a)
+    else:
+        state.trim_job_list(lambda job: job is a)
+    assert [str(item) for item in state.job_state_map["b"].readiness_inhibitor_list] == ["it runs only if 'a' fails"]
+    assert state.outdated_readiness() == []
+
+
+def test_a_mandatory_job_must_be_known() -> None:
+    """A job of somewhere else is left out and named among the problems."""
+    state = SessionState([job("a")])
+    state.update_mandatory_job_list([job("elsewhere"), *state.job_list])
+    assert ids(state.mandatory_job_list) == ["a"]
+    assert [str(problem) for problem in state.problems] == ["unknown job referenced: 'elsewhere'"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        ([1], TypeError),
+        ({"a": object()}, ValueError),
+        ({"a": float("nan")}, ValueError),
+        ({"a": 2**53}, ValueError),
+        ({"a": "x" * (16 * 1024 * 1024)}, ValueError),
+    ],
+    ids=["list", "object", "nan", "integer", "long"],
+)
+def test_system_information_can_be_stored(wrong: Any, error: type[Exception]) -> None:
+    """What no record can hold is refused when it is set, and the old value stays."""
+    state = SessionState([])
+    assert state.system_information is None
+    state.system_information = {"cpu": {"cores": 2}}
+    with pytest.raises(error):
+        state.system_information = wrong
+    assert state.system_information == {"cpu": {"cores": 2}}
+    state.system_information = None
+
+
 def test_versions_tell_that_lists_have_changed() -> None:
     """Whoever keeps something made from the units or the job lists can see that it is out of date."""
     state = SessionState([job("a")])
@@ -189,10 +257,6 @@ def test_versions_tell_that_lists_have_changed() -> None:
     state.trim_job_list(lambda job: job.id == "c")
     seen.append(state.unit_list_version)
     assert seen == sorted(set(seen))
-    before = state.job_lists_version
-    state.update_mandatory_job_list([])
-    state.update_desired_job_list([])
-    assert state.job_lists_version == before + 2
 
 
 # -- siblings

@@ -388,14 +388,15 @@ def test_the_repository_lists_the_youngest_first(tmp_path: Path) -> None:
 
 
 def test_a_missing_repository_is_empty_and_other_errors_pass(tmp_path: Path) -> None:
-    """No directory means no sessions; a file in its place is an error."""
+    """No directory means no sessions; a file in its place is an error that says so and keeps the cause."""
     repository = SessionStorageRepository(tmp_path / "nothing")
     assert repository.get_storage_list() == []
     assert repository.get_last_storage() is None
     repository.remove_leftovers()
     (tmp_path / "file").write_text("x")
-    with pytest.raises(NotADirectoryError):
+    with pytest.raises(StorageError, match="cannot be used") as caught:
         SessionStorageRepository(tmp_path / "file").get_storage_list()
+    assert caught.value.errno == errno.ENOTDIR
 
 
 def test_a_session_that_vanishes_while_listing_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from audit import audit, checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
 from manager_rig import (
@@ -44,6 +43,7 @@ from plainbox.session import (
     SessionState,
     SessionSuspendHelper,
 )
+from plainbox.session.audit import audit
 from plainbox.session.iolog import IOLogWriter
 from plainbox.session.metadata import RunningAttempt
 from plainbox.session.resume import STALE, ResumeFlag
@@ -65,7 +65,7 @@ def with_two_levels(base: Path) -> SessionManager:
     give(manager, "res-of-x", records("thing: one", "thing: two"))
     state.update_desired_job_list([state.job_state_map[full(name)].job for name in ("deep-one", "deep-two")])
     give(manager, "deep-two", result("fail", comments="deep down"))
-    checkpoint(manager)
+    manager.checkpoint()
     return manager
 
 
@@ -108,7 +108,6 @@ def test_round_trip(tmp_path: Path) -> None:
     metadata.app_id = "app"
     metadata.custom_joblist = True
     metadata.rejected_jobs = ["x"]
-    metadata.remaining_todo_jobs = ["y"]
     metadata.last_job_start_time = 2.5
     metadata.test_plan_ids = [full("p")]
     metadata.resume_count = 2
@@ -116,7 +115,7 @@ def test_round_trip(tmp_path: Path) -> None:
     metadata.tz_offset = -3600
     metadata.running = {full("c"): RunningAttempt(1, 2.5, "boot", 7, 8, "io-logs/x")}
     state.system_information = {"m": {"v": [1, None]}}
-    checkpoint(manager)
+    manager.checkpoint()
 
     loaded = state_of(reload(manager, *units))
     for job_id, before in state.job_state_map.items():
@@ -146,7 +145,7 @@ def test_loading_writes_nothing(tmp_path: Path) -> None:
     assert not loaded._tracker.pending()
     loaded.checkpoint()
     assert loaded.storage.load_checkpoint() == stored
-    audit(loaded)
+    audit(state_of(loaded), loaded.storage)
 
 
 def test_jobs_made_by_jobs_that_were_made(tmp_path: Path) -> None:
@@ -168,19 +167,19 @@ def test_first_maker_of_a_job(tmp_path: Path) -> None:
         give(manager, name, records("name: x"))
     state = state_of(manager)
     state.update_desired_job_list([state.job_state_map[full("made-x")].job])
-    checkpoint(manager)
+    manager.checkpoint()
     loaded = reload(manager, *units)
     via = job_state(loaded, "made-x").via_job
     assert via is not None
     assert via.id == full("r2")
-    audit(loaded)
+    audit(state_of(loaded), loaded.storage)
 
 
 def test_early_callback(tmp_path: Path) -> None:
     """The callback sees the state before any result is in it, and a state that it returns is the one that is filled."""
     manager = session(tmp_path, one := job("a"), run=[one])
     give(manager, "a", result("fail"))
-    checkpoint(manager)
+    manager.checkpoint()
     data = manager.storage.load_checkpoint()
     seen: list[object] = []
     heard: list[object] = []
@@ -231,7 +230,7 @@ def test_what_is_stored_of_a_job(tmp_path: Path) -> None:
     give(manager, "res", records("name: x"))
     state = state_of(manager)
     state.update_desired_job_list([state.job_state_map[full(name)].job for name in ("plain", "made-x")])
-    checkpoint(manager)
+    manager.checkpoint()
     stored = json.loads(manager.storage.load_checkpoint())
     assert stored["units"][full("plain")] == {
         "fields": {"plugin": "shell", "summary": "Plain", "category_id": "c"},
@@ -250,7 +249,7 @@ def test_text_of_any_kind(tmp_path: Path) -> None:
     for number, text in enumerate(texts):
         give(manager, f"job-{number}", result("fail", comments=text))
     state_of(manager).metadata.title = texts[1]
-    checkpoint(manager)
+    manager.checkpoint()
     loaded = reload(manager, *jobs)
     assert [job_state(loaded, f"job-{number}").result.get("comments") for number in range(len(texts))] == texts
     assert state_of(loaded).metadata.title == texts[1]
@@ -267,7 +266,7 @@ def test_resource_output(tmp_path: Path) -> None:
     manager = session(tmp_path, *units, run=units)
     for name, output in outputs.items():
         give(manager, name, log_of(manager, name, output))
-    checkpoint(manager)
+    manager.checkpoint()
     before = state_of(manager)
     assert before.resource_map[full("half")] == [{"name": "x"}]
     assert before.resource_map[full("none")] == [{}]
@@ -307,7 +306,7 @@ def with_lost_log(base: Path) -> SessionManager:
     names = ("made-x", "made-y", "needs", "asks")
     state.update_desired_job_list([state.job_state_map[full(name)].job for name in names])
     give(manager, "made-x", result("fail"))
-    checkpoint(manager)
+    manager.checkpoint()
     lose(manager, "res")
     return manager
 
@@ -341,13 +340,13 @@ def test_lost_log_is_on_disk_after_the_next_checkpoint(tmp_path: Path) -> None:
     assert loaded.storage.load_checkpoint() == stored
     again = reload(loaded, *lost_units())
     assert len(job_state(again, "res").result_history) == 2
-    checkpoint(again)
+    again.checkpoint()
     assert again.storage.load_checkpoint() != stored
     third = reload(again, *lost_units())
     assert job_state(third, "res").result_history == job_state(again, "res").result_history
     assert job_state(third, "made-x").result.outcome == "fail"
     give(third, "res", log_of(third, "res", b"name: z\n", 3))
-    checkpoint(third)
+    third.checkpoint()
     last = reload(third, *lost_units())
     assert state_of(last).resource_map[full("res")] == [{"name": "z"}]
     assert job_state(last, "made-x").result.outcome == "fail"
@@ -356,14 +355,14 @@ def test_lost_log_is_on_disk_after_the_next_checkpoint(tmp_path: Path) -> None:
 def test_resource_job_that_ran_again(tmp_path: Path) -> None:
     """The output of the next run makes the jobs again; the one that is done is the same, and no problem is seen."""
     loaded = reload(with_lost_log(tmp_path), *lost_units())
-    checkpoint(loaded)
+    loaded.checkpoint()
     give(loaded, "res", log_of(loaded, "res", b"name: x\n\nname: y\n", 3))
     state = state_of(loaded)
     assert state.problems == []
     assert job_state(loaded, "made-x").result.outcome == "fail"
     assert job_state(loaded, "made-y").result.outcome is None
     state.update_desired_job_list([state.job_state_map[full(name)].job for name in ("made-x", "made-y", "needs")])
-    checkpoint(loaded)
+    loaded.checkpoint()
     after = reload(loaded, *lost_units())
     assert [item.id for item in state_of(after).run_list] == [item.id for item in state.run_list]
     assert job_state(after, "made-x").result.outcome == "fail"
@@ -387,10 +386,10 @@ def test_lost_log_under_two_levels(tmp_path: Path) -> None:
     state = state_of(manager)
     state.update_desired_job_list([state.job_state_map[full(name)].job for name in ("deep-one", "deep-two")])
     give(manager, "deep-two", result("fail"))
-    checkpoint(manager)
+    manager.checkpoint()
     lose(manager, "res")
     loaded = reload(manager, *resource_units())
-    checkpoint(loaded)
+    loaded.checkpoint()
     loaded = reload(loaded, *resource_units())
     assert job_state(loaded, "deep-two").result.outcome == "fail"
     assert {full("res-of-x"), full("deep-one")}.isdisjoint(state_of(loaded).job_state_map)
@@ -411,7 +410,7 @@ def test_damaged_log_of_a_resource(tmp_path: Path) -> None:
         give(manager, "res", log_of(manager, "res", b"name: x\n"))
         give(manager, "res", log_of(manager, "res", b"name: x\n", 2))
         job_state(manager, "res").attempts = 0
-        checkpoint(manager)
+        manager.checkpoint()
         first, second = job_state(manager, "res").result_history
         spoil(Path(str(first.io_log_filename)))  # type: ignore[attr-defined]
         loaded = reload(manager, *units)
@@ -440,7 +439,7 @@ def test_lost_log(tmp_path: Path) -> None:
     """A log that is gone is missed when it is read, or at once when that is asked for."""
     manager = session(tmp_path, one := job("a"), run=[one])
     give(manager, "a", outcome := log_of(manager, "a", b"output\n"))
-    checkpoint(manager)
+    manager.checkpoint()
     loaded = reload(manager, job("a"), flags=[ResumeFlag.FILE_REFERENCE_CHECKS])
     assert b"".join(job_state(loaded, "a").result.iter_output()) == b"output\n"
     assert outcome.io_log_filename is not None
@@ -472,7 +471,7 @@ def test_changed_jobs(tmp_path: Path) -> None:
     jobs = [job("a"), job("b"), job("c")]
     manager = session(tmp_path, *jobs, run=jobs)
     give(manager, "a", result())
-    checkpoint(manager)
+    manager.checkpoint()
     with pytest.raises(IncompatibleJobError) as raised:
         reload(manager, job("a", _summary="new"), job("b", command="false"), job("c"))
     assert raised.value.changed == (full("a"), full("b"))
@@ -487,7 +486,7 @@ def test_changed_and_missing_jobs(tmp_path: Path) -> None:
     jobs = [job(name) for name in "abcd"]
     manager = session(tmp_path, *jobs, run=jobs)
     give(manager, "b", result())
-    checkpoint(manager)
+    manager.checkpoint()
     with pytest.raises(IncompatibleJobError) as raised:
         reload(manager, job("a"), job("c", command="false"))
     assert raised.value.missing == (full("b"), full("d"))
@@ -514,7 +513,7 @@ def test_other_records(tmp_path: Path) -> None:
     give(manager, "res", records("name: x\nsize: 1"))
     state = state_of(manager)
     state.update_desired_job_list([state.job_state_map[full("made-x")].job])
-    checkpoint(manager)
+    manager.checkpoint()
     give(manager, "res", records("name: x\nsize: 2"), replace=True)
     manager.checkpoint()
     with pytest.raises(IncompatibleJobError, match="filled in with other values"):
@@ -528,14 +527,14 @@ def test_changed_job_that_is_ignored(tmp_path: Path) -> None:
     give(manager, "a", result("fail"))
     give(manager, "a", log_of(manager, "a", b"kept\n", 2))
     give(manager, "b", result())
-    checkpoint(manager)
+    manager.checkpoint()
     changed = [job("a", command="false"), job("b")]
     loaded = reload(manager, *changed, flags=[ResumeFlag.IGNORE_JOB_CHECKSUMS])
     history = job_state(loaded, "a").result_history
     assert [(item.outcome, item.get(STALE)) for item in history] == [("fail", True), ("pass", True)]
     assert b"".join(history[1].iter_output()) == b"kept\n"
     assert job_state(loaded, "b").result.get(STALE) is None
-    checkpoint(loaded)
+    loaded.checkpoint()
     again = reload(loaded, *changed)
     assert [item.get(STALE) for item in job_state(again, "a").result_history] == [True, True]
 
@@ -545,14 +544,14 @@ def test_missing_job_that_is_ignored(tmp_path: Path) -> None:
     jobs = [job("a", _summary="Summary of a"), job("b"), job("c")]
     manager = session(tmp_path, *jobs, run=jobs)
     give(manager, "a", result("fail"))
-    checkpoint(manager)
+    manager.checkpoint()
     loaded = reload(manager, job("c"), flags=[ResumeFlag.ALLOW_MISSING_JOBS])
     state = state_of(loaded)
     assert [item.partial_id for item in state.run_list] == ["c"]
     assert state.job_state_map[full("a")].result.outcome == "fail"
     assert state.job_state_map[full("a")].job.summary == "Summary of a"
     give(loaded, "c", result())
-    checkpoint(loaded)
+    loaded.checkpoint()
     again = reload(loaded, *jobs)
     assert [job_state(again, name).result.outcome for name in "abc"] == ["fail", None, "pass"]
 
@@ -564,7 +563,7 @@ def test_read_only(tmp_path: Path) -> None:
     give(manager, "a", result("fail"))
     for job_id in [item.id for item in state_of(manager).job_list if item.partial_id not in ("a", "gone")]:
         state_of(manager).update_job_result(state_of(manager).job_state_map[job_id].job, result())
-    checkpoint(manager)
+    manager.checkpoint()
     stored = manager.storage.load_checkpoint()
     shown = reload(manager, job("gone", command="false"), flags=[ResumeFlag.READ_ONLY])
     state = state_of(shown)
@@ -577,6 +576,35 @@ def test_read_only(tmp_path: Path) -> None:
     with pytest.raises(StorageClosedError, match="read only"):
         shown.checkpoint()
     assert shown.storage.load_checkpoint() == stored
+
+
+@pytest.mark.parametrize("how", ["removed", "trimmed"])
+def test_mandatory_job_that_was_forgotten(tmp_path: Path, how: str) -> None:
+    """A session whose mandatory job was forgotten before it was planned loads without it."""
+    manager = session(tmp_path, one := job("one"), job("two"))
+    state = state_of(manager)
+    state.update_mandatory_job_list([one])
+    manager.checkpoint()
+    if how == "removed":
+        state.remove_unit(one)
+    else:
+        state.trim_job_list(lambda item: item is one)
+    manager.checkpoint()
+    assert state_of(reload(manager, job("two"))).mandatory_job_list == []
+
+
+def test_mandatory_job_that_is_gone(tmp_path: Path) -> None:
+    """A mandatory job that was never planned is missed like any other one."""
+    manager = session(tmp_path, one := job("one"))
+    state_of(manager).update_mandatory_job_list([one])
+    manager.checkpoint()
+    with pytest.raises(IncompatibleJobError) as raised:
+        reload(manager)
+    assert raised.value.missing == (one.id,)
+    loaded = reload(manager, flags=["allow-missing-jobs"])
+    assert state_of(loaded).mandatory_job_list == []
+    loaded.checkpoint()
+    assert [item.id for item in state_of(reload(manager, job("one"))).mandatory_job_list] == []
 
 
 def test_job_that_nothing_knows(tmp_path: Path) -> None:
@@ -603,7 +631,7 @@ def test_result_of_a_job_that_is_not_listed() -> None:
 def test_new_jobs_are_not_wanted(tmp_path: Path) -> None:
     """Jobs that came with a newer provider are known and do not run."""
     manager = session(tmp_path, one := job("a"), run=[one])
-    checkpoint(manager)
+    manager.checkpoint()
     loaded = reload(manager, job("a"), job("new"))
     assert full("new") in state_of(loaded).job_state_map
     assert [item.partial_id for item in state_of(loaded).run_list] == ["a"]
@@ -632,6 +660,8 @@ def test_new_jobs_are_not_wanted(tmp_path: Path) -> None:
         b'{"t": "full", "res": [["a", 0, {}]]}',
         b'{"t": "full", "want": "a"}',
         b'{"t": "full", "sys": []}',
+        b'{"t": "full", "sys": {"a": NaN}}',
+        b'{"t": "full", "jobs": {"a": {"sum": "0", "attempts": 9007199254740992}}}',
         b'{"t": "full", "meta": {"flags": 5}}',
         b'{"t": "full", "meta": {"app_blob": "not base64"}}',
         b'{"t": "full", "meta": {"title": 5}}',
@@ -722,7 +752,7 @@ def test_peek(tmp_path: Path) -> None:
     """The metadata can be read without knowing any job."""
     manager = with_two_levels(tmp_path)
     state_of(manager).metadata.title = "peeked at"
-    checkpoint(manager)
+    manager.checkpoint()
     assert SessionPeekHelper().peek(manager.storage.load_checkpoint()).title == "peeked at"
     for wrong in (b"", b'{"t": "full", "meta": []}'):
         with pytest.raises(CorruptedSessionError):

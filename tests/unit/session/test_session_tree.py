@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -142,3 +143,14 @@ def test_equal_states_have_equal_bytes() -> None:
     for wrong in (b'{"t": "ck"}', b"[]", b"\x1f\x8b", b'{"t": "full", "res": 1}'):
         with pytest.raises(ValueError):
             canonical_full(wrong)
+
+
+@pytest.mark.parametrize(
+    ("parts", "name"),
+    [({"meta": {"title": "%s"}}, "'title' (meta)"), ({"res": [["a", 1, {"later": "%s"}]]}, "'a' (res)")],
+)
+def test_what_no_record_can_hold_is_named(parts: dict[str, Any], name: str) -> None:
+    """The error says of what there is too much."""
+    text = json.dumps({"t": "full", **parts}).replace("%s", "x" * (16 * 1024 * 1024))
+    with pytest.raises(ValueError, match=re.escape(f"{name} is too long: 167772")):
+        list(slices(tree_of(json.loads(text))))

@@ -11,8 +11,8 @@ from pathlib import Path
 import attrs
 import pytest
 
+from plainbox.processes import read_stat
 from plainbox.tasks import CancelToken, Deadline, MemorySink, ProcessIdentity
-from plainbox.tasks.identity import read_stat
 from plainbox.tasks.process import Ending, supervise
 
 

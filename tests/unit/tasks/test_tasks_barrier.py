@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from plainbox.tasks.identity import ProcessIdentity, read_stat
+from plainbox.processes import read_stat
+from plainbox.tasks.identity import ProcessIdentity
 
 HOLDER = """
 import os, sys, time

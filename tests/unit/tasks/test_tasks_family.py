@@ -12,8 +12,8 @@ from pathlib import Path
 
 import attrs
 
+from plainbox.processes import read_stat
 from plainbox.tasks import MemorySink, ProcessIdentity, family, process
-from plainbox.tasks.identity import read_stat
 
 # Leaves its session, says its number, and lives on.
 DAEMON = "setsid bash -c 'echo $$ > daemon; exec sleep 60' > /dev/null 2>&1 & until [ -s daemon ]; do sleep 0.01; done"

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from plainbox.errors import JobStartError
+from plainbox.processes import scan
 from plainbox.tasks import MemorySink
-from plainbox.tasks.identity import scan
 from plainbox.tasks.process import READ_SIZE
 
 IGNORES_TERM = "trap '' TERM; echo ready; while :; do sleep 0.1; done"
@@ -266,7 +266,7 @@ SUPERVISOR = """
 import os, sys
 from pathlib import Path
 from plainbox.tasks import CancelToken
-from plainbox.tasks.identity import scan
+from plainbox.processes import scan
 from plainbox.tasks.process import supervise
 class Sink:
     def write(self, stream, data): print(data.decode(), end="", flush=True)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plainbox.errors import ChainError
+from plainbox.processes import read_stat
 from plainbox.tasks import (
     Advice,
     CancelToken,
@@ -27,7 +28,6 @@ from plainbox.tasks.advices.log import LoggingAdvice
 from plainbox.tasks.advices.timeout import TimeoutAdvice
 from plainbox.tasks.configuration import advice_by_name
 from plainbox.tasks.identifier import identifier_from_parts, short_form
-from plainbox.tasks.identity import read_stat
 from plainbox.tasks.report import judge
 
 

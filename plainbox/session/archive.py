@@ -1,0 +1,319 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A stored session as one file that can be carried elsewhere and becomes a session again.
+
+The file is a ``.tar.gz``. All its members lie below ``<id>.session/``; the first of them is ``archive.json``::
+
+    {"schema": "plainbox.archive/1", "id": ..., "directories": [path], "files": [{"path", "size", "sha256"}],
+     "left_out": [path]}
+
+then come the directories and the files in the order of the manifest. The lock, what an interrupted writer left (``.tmp``)
+and what is neither file nor directory are not in it. Names, times and contents decide the bytes: owners are nobody, modes
+are the owner's. ``plainbox session archive`` and ``restore`` call this.
+
+What must stay true: nothing of the session is understood here, so a damaged one is carried like any other. An archive
+appears complete or not at all, and never over a file that it was not told to replace. An archive that is read is hostile
+until its last byte has been checked; only then its session becomes visible.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import gzip
+import hashlib
+import io
+import json
+import os
+import stat
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import attrs
+
+from plainbox.errors import (
+    CorruptedSessionError,
+    SessionError,
+    StorageError,
+    StorageFullError,
+    UsageError,
+)
+from plainbox.session.archive_reader import (
+    MANIFEST,
+    SCHEMA,
+    Archive,
+    ArchiveReader,
+    Limits,
+    StoredFile,
+    bad_archive,
+    check_archive,
+    reading,
+)
+from plainbox.session.directory import NEW_PREFIX, SUFFIX, make_private_directories, remove_tree, usable_repository
+from plainbox.session.files import FULL_ERRORS, NOT_REGULAR, FileOps, open_regular
+from plainbox.session.lock import LOCK_NAME, SessionLock
+from plainbox.session.retention import remove_session
+from plainbox.session.storage import SessionStorage, SessionStorageRepository
+
+__all__ = ["Archive", "Limits", "StoredFile", "check_archive", "restore_archive", "write_archive"]
+
+_CHUNK_BYTES: Final = 1024 * 1024
+#: What keeps a lock from being taken although nobody has it: then nobody can become a writer either.
+_NO_WRITER: Final = NOT_REGULAR | {errno.EROFS, errno.EACCES, errno.EPERM}
+
+
+# Writing
+
+
+def write_archive(storage: SessionStorage, target: Path, *, replace: bool = False, remove: bool = False) -> Archive:
+    """Write the session into the file ``target``, durably and checked by reading it back; return what is in it.
+
+    With ``remove`` the session is removed then, before anybody else can use it, unless something of it was left out.
+
+    :raises LockedStorageError: somebody uses the session.
+    :raises StorageError: it cannot be read, or the archive cannot be written.
+    :raises UsageError: there is such a file, and it was not to be replaced.
+    """
+    _check_target(target, replace)
+    temporary = target.with_name(f".{target.name[:200]}-{os.urandom(4).hex()}.tmp")
+    with _nobody_writes(storage), _told_apart(storage, target):
+        archive = _survey(storage)
+        try:
+            _write(storage, archive, temporary)
+            _read_back(temporary, archive)
+            _give_name(temporary, target, replace)
+        finally:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+        if remove and not archive.left_out:
+            removal = remove_session(storage)
+            if removal.refused is not None:
+                raise StorageError(f"{target} is written, and the session stays: {removal.refused}")
+    return archive
+
+
+def _check_target(target: Path, replace: bool) -> None:
+    if os.path.lexists(target) and not (replace and target.is_file() and not target.is_symlink()):
+        hint = "--force replaces it" if target.is_file() and not target.is_symlink() else None
+        raise UsageError(f"{target} exists", hint=hint)
+
+
+@contextlib.contextmanager
+def _nobody_writes(storage: SessionStorage) -> Iterator[None]:
+    try:
+        storage.lock()
+    except StorageError as error:
+        if error.errno not in _NO_WRITER or storage.owner() is not None:
+            raise
+    try:
+        yield
+    finally:
+        storage.unlock()
+
+
+@contextlib.contextmanager
+def _told_apart(storage: SessionStorage, target: Path) -> Iterator[None]:
+    """Say whose trouble it is: that of the session, which cannot be read, or that of the archive."""
+    try:
+        yield
+    except SessionError:
+        raise
+    except OSError as error:
+        if isinstance(error.filename, str) and error.filename.startswith(storage.location):
+            raise StorageError(f"{error.filename} cannot be read", errno=error.errno) from error
+        kind = StorageFullError if error.errno in FULL_ERRORS else StorageError
+        raise kind(f"the archive {target} cannot be written", errno=error.errno) from error
+
+
+def _read_back(path: Path, archive: Archive) -> None:
+    try:
+        good = check_archive(path) == archive
+    except CorruptedSessionError:
+        good = False
+    if not good:
+        raise StorageError(
+            f"the session {archive.id} changed while it was read, or the medium failed",
+            hint="end what its jobs may have left running, and look at the kernel's messages",
+        )
+
+
+def _survey(storage: SessionStorage) -> Archive:
+    """Look at everything in the session and return what its archive will hold."""
+    files: list[StoredFile] = []
+    directories: list[str] = []
+    left_out: list[str] = []
+    waiting = [""]
+    while waiting:
+        below = waiting.pop()
+        with os.scandir(os.path.join(storage.location, below)) as entries:
+            for entry in entries:
+                path = os.path.join(below, entry.name)
+                if not below and (entry.name in (LOCK_NAME, MANIFEST) or entry.name.endswith(".tmp")):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    directories.append(path)
+                    waiting.append(path)
+                elif entry.is_file(follow_symlinks=False):
+                    files.append(_measured(storage.location, path))
+                else:
+                    left_out.append(path)
+    files.sort(key=lambda file: file.path)
+    return Archive(storage.id, tuple(files), tuple(sorted(directories)), tuple(sorted(left_out)))
+
+
+def _measured(location: str, path: str) -> StoredFile:
+    digest = hashlib.sha256()
+    size = 0
+    with open(open_regular(os.path.join(location, path)), "rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+            size += len(chunk)
+    return StoredFile(path, size, digest.hexdigest())
+
+
+def _write(storage: SessionStorage, archive: Archive, temporary: Path) -> None:
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "wb") as raw:
+        with (
+            gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0, compresslevel=6) as packed,
+            tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as tar,
+        ):
+            _add_all(tar, storage, archive)
+        raw.flush()
+        os.fsync(raw.fileno())
+
+
+def _add_all(tar: tarfile.TarFile, storage: SessionStorage, archive: Archive) -> None:
+    top = archive.id + SUFFIX
+    text = json.dumps({"schema": SCHEMA, **attrs.asdict(archive)}, indent=1, sort_keys=True).encode("ascii")
+    tar.addfile(_member(f"{top}/{MANIFEST}", len(text)), io.BytesIO(text))
+    for path in archive.directories:
+        directory = _member(f"{top}/{path}", 0)
+        directory.type, directory.mode = tarfile.DIRTYPE, 0o700
+        tar.addfile(directory)
+    for stored in archive.files:
+        with open(open_regular(os.path.join(storage.location, stored.path)), "rb") as file:
+            status = os.fstat(file.fileno())
+            member = _member(f"{top}/{stored.path}", stored.size)
+            member.mtime = int(status.st_mtime)
+            member.mode |= status.st_mode & stat.S_IXUSR
+            tar.addfile(member, file)
+
+
+def _member(name: str, size: int) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.size, member.mode, member.mtime = size, 0o600, 0
+    return member
+
+
+def _give_name(temporary: Path, target: Path, replace: bool) -> None:
+    if replace:
+        os.replace(temporary, target)
+    else:
+        try:
+            os.link(temporary, target)
+        except FileExistsError:
+            raise UsageError(f"{target} exists", hint="--force replaces it") from None
+        except OSError:  # a file system without links
+            _check_target(target, replace)
+            os.rename(temporary, target)
+    FileOps().sync_directory(target.parent)
+
+
+# Reading
+
+
+def restore_archive(
+    path: Path,
+    repository: SessionStorageRepository,
+    *,
+    as_id: str | None = None,
+    limits: Limits | None = None,
+    files: FileOps | None = None,
+) -> SessionStorage:
+    """Make the session of an archive in the repository, under its own id or another one, and return its storage.
+
+    It becomes visible, durable, when every byte has been checked; whatever happens before leaves nothing.
+
+    :raises CorruptedSessionError: as :func:`check_archive`; also for what must not be in a session.
+    :raises UsageError: there is such a session already, or the id is none.
+    :raises StorageError: the session cannot be made there.
+    """
+    ops = FileOps() if files is None else files
+    with reading(path, limits or Limits()) as reader:
+        location = os.path.join(repository.location, _usable_id(as_id, reader.archive.id) + SUFFIX)
+        if os.path.lexists(location):
+            raise _taken(location)
+        with usable_repository(repository.location):
+            make_private_directories(ops, repository.location)
+            _check_room(reader.archive, repository.location)
+            _restore(reader, location, ops)
+    return SessionStorage(location)
+
+
+def _restore(reader: ArchiveReader, location: str, ops: FileOps) -> None:
+    base = os.path.dirname(location)
+    temporary = os.path.join(base, NEW_PREFIX + os.urandom(16).hex())
+    lock = SessionLock(temporary, ops)
+    ops.reach("restore.directory")
+    ops.mkdir(temporary)
+    try:
+        top = ops.open_directory(temporary)
+        try:
+            lock.acquire_new(top)
+        finally:
+            ops.close(top)
+        for name in reader.archive.directories:
+            ops.mkdir(os.path.join(temporary, name))
+        for member, content in reader:
+            _restore_file(os.path.join(temporary, member.name.partition("/")[2]), member, content, ops)
+        for name in (*reversed(reader.archive.directories), ""):
+            ops.sync_directory(os.path.join(temporary, name))
+        ops.reach("restore.rename")
+        try:
+            ops.rename(temporary, location)
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise _taken(location) from None
+            raise
+        ops.sync_directory(base)
+    except BaseException:
+        remove_tree(temporary)
+        raise
+    finally:
+        lock.release()
+
+
+def _restore_file(path: str, member: tarfile.TarInfo, content: Iterator[bytes], ops: FileOps) -> None:
+    fd = ops.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 | (member.mode & stat.S_IXUSR))
+    try:
+        offset = 0
+        for chunk in content:
+            ops.write_all(fd, chunk, offset)
+            offset += len(chunk)
+        os.utime(fd, (member.mtime, member.mtime))
+        ops.fsync(fd)
+    finally:
+        ops.close(fd)
+
+
+def _check_room(archive: Archive, base: str) -> None:
+    space = os.statvfs(base)
+    if archive.size_bytes > space.f_bavail * space.f_frsize:
+        raise StorageFullError(f"the session needs {archive.size_bytes} bytes", errno=errno.ENOSPC)
+
+
+def _usable_id(wanted: str | None, own: str) -> str:
+    name = (own if wanted is None else wanted).removesuffix(SUFFIX)
+    good = name.isprintable() and "/" not in name and not name.startswith(".") and len(name.encode("utf-8")) <= 200
+    if name and good:
+        return name
+    if wanted is None:
+        raise bad_archive(f"{own!r} is no id of a session", hint="--as ID gives it one")
+    raise UsageError(f"{wanted!r} is no id of a session", hint="letters, digits and -_. are good")
+
+
+def _taken(location: str) -> UsageError:
+    name = os.path.basename(location).removesuffix(SUFFIX)
+    return UsageError(f"there is a session {name} already", hint="--as ID restores it under another id")

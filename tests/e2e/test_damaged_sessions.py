@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A session is damaged on its disk; the command tells, repairs, and goes on with it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+UNITS = (
+    "".join(f"id: job-{number}\nplugin: shell\ncommand: echo output {number}\n\n" for number in range(4))
+    + "id: names\nplugin: resource\ncommand: printf 'name: x\\n\\nname: y\\n'\n\n"
+    + "unit: template\ntemplate-resource: names\nid: made-{name}\nplugin: shell\ncommand: echo {name}\n\n"
+    + "id: last\nplugin: shell\n"
+    + 'command: test -e "$MARK" || { touch "$MARK"; kill -KILL $PPID; sleep 20; }\n\n'
+    + "unit: test plan\nid: all\n_name: All\nbootstrap_include: names\ninclude:\n job-.*\n made-.*\n last\n"
+)
+
+
+@pytest.fixture
+def killed(plainbox, provider, tmp_path: Path) -> Path:
+    """The directory of a session that was killed in its last job."""
+    directory = provider(UNITS)
+    plainbox.run("run", "--no-input", "--provider", directory, "all", code=-9, MARK=str(tmp_path / "mark"))
+    [session] = plainbox.sessions.glob("*.session")
+    return session
+
+
+def result_line(session: Path, job: str) -> int:
+    lines = (session / "journal-000001.pbj").read_bytes().splitlines()
+    return next(number for number, line in enumerate(lines) if b'"res":[["org.example::%b"' % job.encode() in line)
+
+
+def damage(session: Path, line: int) -> None:
+    path = session / "journal-000001.pbj"
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[line] = lines[line].replace(b'"t":"ck"', b'"t":"cK"')
+    path.write_bytes(b"".join(lines))
+
+
+def test_damaged_session_is_repaired_and_finished(plainbox, killed: Path, tmp_path: Path) -> None:
+    """Verify names the job, salvage keeps the rest, resume runs what is left and nothing twice."""
+    damage(killed, result_line(killed, "job-2"))
+    refused = plainbox.run("resume", "--no-input", killed, code=3)
+    assert "session verify" in refused.stderr
+    assert "session salvage" in refused.stderr
+
+    shown = plainbox.run("session", "verify", code=3)
+    assert "org.example::job-2" in shown.stdout
+    assert "byte" in shown.stdout
+    document = json.loads(plainbox.run("session", "verify", "--json", code=3).stdout)
+    assert document["schema"] == "plainbox.session-verification/1"
+    assert document["sessions"][0]["state"] == "damaged"
+
+    partial = plainbox.run("session", "show", "--partial")
+    assert "damaged" in partial.stderr
+    assert "org.example::job-3" in partial.stdout
+
+    planned = json.loads(plainbox.run("session", "salvage", "--dry-run", "--json", code=1).stdout)
+    done = json.loads(plainbox.run("session", "salvage", "--json", code=1).stdout)
+    assert planned["losses"] == done["losses"]
+    assert [loss["job"] for loss in done["losses"] if loss["kind"] == "result"] == ["org.example::job-2"]
+    assert "nothing to do" in plainbox.run("session", "salvage").stdout
+    assert "good" in plainbox.run("session", "verify", "--deep", "--all").stdout
+
+    plainbox.run("resume", "--no-input", code=1, MARK=str(tmp_path / "mark"))
+    jobs = plainbox.jobs()
+    assert {job_id.removeprefix("org.example::"): job["outcome"] for job_id, job in jobs.items()} == {
+        "names": "pass",
+        **{f"job-{number}": "undecided" if number == 2 else "pass" for number in range(4)},
+        "made-x": "pass",
+        "made-y": "pass",
+        "last": "crash",
+    }
+    assert [len(job["attempts"]) for job in jobs.values()] == [1] * len(jobs)
+    assert "good" in plainbox.run("session", "verify", "--deep").stdout
+
+
+@pytest.mark.parametrize("job", ["names", "made-x"])
+def test_every_lost_result_leaves_a_session_to_go_on_with(plainbox, killed: Path, tmp_path: Path, job: str) -> None:
+    """Also that of the resource job from which others were made."""
+    damage(killed, result_line(killed, job))
+    plainbox.run("session", "salvage", code=1)
+    plainbox.run("resume", "--no-input", code=1, MARK=str(tmp_path / "mark"))
+    outcomes = {job_id.removeprefix("org.example::"): item["outcome"] for job_id, item in plainbox.jobs().items()}
+    assert outcomes.pop(job) == "undecided"
+    assert outcomes.pop("last") == "crash"
+    assert set(outcomes.values()) == {"pass"}
+    assert len(outcomes) == 6
+
+
+def test_session_without_its_beginning_can_be_looked_at(plainbox, killed: Path) -> None:
+    """With the first dump what was selected is lost; that is said, and the results are there."""
+    path = killed / "journal-000001.pbj"
+    path.write_bytes(path.read_bytes().replace(b'"t":"full"', b'"t":"fulL"'))
+    done = plainbox.run("session", "salvage", code=1)
+    assert "not known any more what was to be run" in done.stdout
+    assert "session show" in done.stderr
+    assert len([job for job in plainbox.jobs().values() if job["outcome"] == "pass"]) == 7
+
+
+def test_lost_journal_is_said_to_be_lost(plainbox, killed: Path) -> None:
+    """Exit 3, in words, and nothing is changed."""
+    (killed / "journal-000001.pbj").unlink()
+    before = sorted(killed.rglob("*"))
+    assert "unreadable" in plainbox.run("session", "verify", killed, code=3).stdout
+    assert "nothing can be used" in plainbox.run("session", "salvage", killed, code=3).stdout
+    assert sorted(killed.rglob("*")) == before
+
+
+def test_wrong_words(plainbox, killed: Path) -> None:
+    """An id that cannot be one, and --all with a session, are usage errors."""
+    damage(killed, result_line(killed, "job-1"))
+    assert "cannot be the id" in plainbox.run("session", "salvage", "--into", "../x", code=2).stderr
+    plainbox.run("session", "verify", "--all", killed.name, code=2)
+    plainbox.run("session", "salvage", "--into", "rescued", code=1)
+    assert "good" in plainbox.run("session", "verify", "rescued").stdout
+    assert "damaged" in plainbox.run("session", "verify", killed.name, code=3).stdout
