@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks import measure
 from benchmarks.measure import Figure
-from plainbox.session import JobResultBuilder, SessionManager, SessionState, SessionStorage, SessionStorageRepository
+from plainbox.session import JobResultBuilder, SessionManager, SessionState, SessionStorageRepository
 from plainbox.session.metadata import RunningAttempt
 from plainbox.session.planner import Planner
 from plainbox.units import JobDefinition, Unit

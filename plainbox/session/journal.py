@@ -278,11 +278,15 @@ class JournalWriter:
             self._files.ftruncate(fd, self._end.size_bytes)
             if unterminated:
                 self._files.write_all(fd, b"\n", self._end.size_bytes)
-            self._files.reach("open.sync")
-            self._files.fdatasync(fd)
         except OSError as error:
             if error.errno in FULL_ERRORS:
                 raise self._full(error) from error
+            self._abandon_file(error)
+            return
+        try:
+            self._files.reach("open.sync")
+            self._files.fdatasync(fd)
+        except OSError as error:  # whatever the reason is: what is on the disk is not known any more
             self._abandon_file(error)
             return
         if unterminated:

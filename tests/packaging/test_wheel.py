@@ -126,12 +126,16 @@ def test_wheel_carries_the_bundled_providers(wheel: Path, tree: Path) -> None:
 
 
 def test_wheel_carries_the_package(wheel: Path, tree: Path) -> None:
-    """Every module, every template and the marker for type checkers are in the wheel, and nothing else of the tree."""
+    """Every module, template and data file and the marker for type checkers are in the wheel, and nothing else."""
     packed = {name for name in contents(wheel) if not name.startswith("plainbox/bundled/")}
     modules = {str(path.relative_to(tree)) for path in (tree / "plainbox").rglob("*.py") if "bundled" not in path.parts}
-    templates = {str(path.relative_to(tree)) for path in (tree / "plainbox/exporters/templates").iterdir()}
-    assert templates
-    assert packed == modules | templates | {"plainbox/py.typed"}
+    data = {
+        str(path.relative_to(tree))
+        for folder in ("exporters/templates", "data")
+        for path in (tree / "plainbox" / folder).iterdir()
+    }
+    assert any(name.endswith(".service") for name in data)
+    assert packed == modules | data | {"plainbox/py.typed"}
 
 
 def test_wheel_works_in_a_fresh_environment(wheel: Path, tmp_path: Path) -> None:
