@@ -26,7 +26,7 @@ from plainbox.session.storage import SessionStorage
 __all__ = ["run", "kill_stores", "kill_commands", "acknowledge_first", "two_records"]
 
 #: A kill comes within that time; of writers that do not sync, which are much faster, within less.
-_LONGEST_S, _LONGEST_RELAXED_S = 0.2, 0.05
+_LONGEST_S, _LONGEST_RELAXED_S = 0.2, 0.1
 _KILLS_PER_SESSION = 10
 _JOBS = 12
 
