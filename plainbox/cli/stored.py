@@ -59,7 +59,7 @@ def open_stored(storage: SessionStorage, named: list[Path]) -> SessionManager:
 
 def readable_part(storage: SessionStorage) -> SessionStorage:
     """Return the session, or when it is damaged what can be read of it, with a banner that says so."""
-    from plainbox.session.partial import PartialStorage, partial_storage
+    from plainbox.session.repair.partial import PartialStorage, partial_storage
 
     part = partial_storage(storage)
     if isinstance(part, PartialStorage):

@@ -30,19 +30,19 @@ from plainbox.errors import (
     StorageFullError,
 )
 from plainbox.session.codec import JsonObject
-from plainbox.session.copying import copy_file, copy_tree
 from plainbox.session.directory import IO_LOGS, SUFFIX, creation_time, remove_tree
 from plainbox.session.files import FULL_ERRORS
 from plainbox.session.generation import MAX_GENERATION
 from plainbox.session.hint import HINT_NAME
-from plainbox.session.inspection import SALVAGE_NOTE, Inspection, LogProblem, LostAttempt, inspect, is_resource
 from plainbox.session.iolog import seal_log
 from plainbox.session.iolog_reader import LogHead, LogReader, open_log, resolve_log_path
 from plainbox.session.journal import JournalWriter
 from plainbox.session.lock import SessionLock
 from plainbox.session.outcome import Outcome
-from plainbox.session.quarantine import UNFINISHED, keep_originals
-from plainbox.session.reconstruction import attempt_number, running_attempts
+from plainbox.session.repair.copying import copy_file, copy_tree
+from plainbox.session.repair.inspection import SALVAGE_NOTE, Inspection, LogProblem, LostAttempt, inspect, is_resource
+from plainbox.session.repair.quarantine import UNFINISHED, keep_originals
+from plainbox.session.repair.reconstruction import attempt_number, running_attempts
 from plainbox.session.result import is_moment
 from plainbox.session.storage import SessionStorage
 from plainbox.session.tree import Tree

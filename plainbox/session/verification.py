@@ -16,10 +16,10 @@ import attrs
 from plainbox.errors import CorruptedSessionError
 from plainbox.session.codec import JsonObject
 from plainbox.session.hint import HINT_NAME
-from plainbox.session.inspection import Inspection, LostAttempt, inspect
-from plainbox.session.reconstruction import Gap
+from plainbox.session.repair.inspection import Inspection, LostAttempt, inspect
+from plainbox.session.repair.reconstruction import Gap
+from plainbox.session.repair.survey import GenerationFile
 from plainbox.session.storage import SessionStorage
-from plainbox.session.survey import GenerationFile
 
 __all__ = ["Finding", "Verification", "verify"]
 

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 from plainbox.runner.recovery import DECISION_NOTE, STUCK_NOTE
 from plainbox.session.codec import JsonObject
 from plainbox.session.environment import EnvironmentSnapshot, snapshot_of
-from plainbox.session.inspection import SALVAGE_NOTE
+from plainbox.session.repair.inspection import SALVAGE_NOTE
 
 __all__ = ["events_of", "moment", "openings_of"]
 

@@ -11,7 +11,7 @@ from store_rig import ck, full, journal_of, reopened, session_with
 
 from plainbox.errors import CorruptedSessionError, StorageClosedError, StorageGoneError
 from plainbox.session.iolog import IOLogWriter
-from plainbox.session.partial import PartialStorage, partial_storage
+from plainbox.session.repair.partial import PartialStorage, partial_storage
 from plainbox.session.storage import SessionStorage
 from plainbox.session.verification import Finding, Verification, verify
 from plainbox.testing.files import FaultyFiles

@@ -14,10 +14,10 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
-from plainbox.session.copying import copy_file
 from plainbox.session.directory import remove_tree
 from plainbox.session.files import FileOps
 from plainbox.session.hint import HINT_NAME
+from plainbox.session.repair.copying import copy_file
 
 __all__ = ["QUARANTINE", "UNFINISHED", "keep_originals"]
 

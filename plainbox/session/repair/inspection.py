@@ -23,9 +23,15 @@ from plainbox.errors import (
 from plainbox.session.codec import JsonObject
 from plainbox.session.iolog_reader import read_log_head, resolve_log_path, verify
 from plainbox.session.journal_reader import JournalReader
-from plainbox.session.reconstruction import Attempt, Reconstruction, attempt_number, reconstruct, running_attempts
+from plainbox.session.repair.reconstruction import (
+    Attempt,
+    Reconstruction,
+    attempt_number,
+    reconstruct,
+    running_attempts,
+)
+from plainbox.session.repair.survey import MAX_JOURNAL_BYTES, LogHead, Survey, survey, unrecorded_logs
 from plainbox.session.storage import SessionStorage
-from plainbox.session.survey import MAX_JOURNAL_BYTES, LogHead, Survey, survey, unrecorded_logs
 from plainbox.session.tree import Tree
 
 __all__ = ["SALVAGE_NOTE", "Inspection", "LogProblem", "LostAttempt", "inspect", "is_resource", "open_session"]

@@ -23,8 +23,8 @@ from plainbox.session.generation import generation_name, generations
 from plainbox.session.hint import HINT_NAME, Hint, read_hint
 from plainbox.session.iolog_reader import LogHead, read_log_head
 from plainbox.session.lock import LOCK_NAME
+from plainbox.session.repair.sift import BadPlace, GoodLine, sift
 from plainbox.session.scan import check_head
-from plainbox.session.sift import BadPlace, GoodLine, sift
 
 __all__ = ["MAX_JOURNAL_BYTES", "Entry", "GenerationFile", "LogHead", "Oddity", "Survey", "survey", "unrecorded_logs"]
 

@@ -15,8 +15,8 @@ import attrs
 from plainbox.session.codec import JsonObject
 from plainbox.session.generation import LineEnd
 from plainbox.session.hint import Hint
+from plainbox.session.repair.survey import Entry, GenerationFile, Survey
 from plainbox.session.scan import counts_of, digest_of
-from plainbox.session.survey import Entry, GenerationFile, Survey
 from plainbox.session.tree import Tree, check_change, fold, fold_slice
 
 __all__ = ["Attempt", "Gap", "Reconstruction", "attempt_number", "reconstruct", "running_attempts"]

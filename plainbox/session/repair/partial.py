@@ -10,8 +10,8 @@ import copy
 
 from plainbox.errors import StorageClosedError
 from plainbox.session.codec import JsonObject
-from plainbox.session.inspection import inspect
 from plainbox.session.journal import JournalWriter
+from plainbox.session.repair.inspection import inspect
 from plainbox.session.salvage import Loss, kept_part
 from plainbox.session.storage import SessionStorage
 from plainbox.session.tree import Tree
