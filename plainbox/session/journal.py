@@ -22,7 +22,7 @@ import contextlib
 import errno
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from plainbox import __version__
@@ -149,14 +149,22 @@ class JournalWriter:
             self._start_generation(self._read_back(), self._number, "compact")
 
     def start_over(
-        self, tree: Tree, number: int, *, generation: int, head: JsonObject, session_id: str | None = None
+        self,
+        tree: Tree,
+        number: int,
+        *,
+        generation: int,
+        head: JsonObject,
+        past: Iterable[JsonObject] = (),
+        session_id: str | None = None,
     ) -> None:
         """Make the state durable as ``generation``, whatever the files before it hold: the beginning after a salvage.
 
-        ``head`` is what is known of the session, ``number`` counts the state as a checkpoint; errors as in
-        :meth:`append`. With ``session_id`` the session is another one from here on.
+        ``head`` is what is known of the session, ``past`` its openings and notes; ``number`` counts the state as a
+        checkpoint; errors as in :meth:`append`. With ``session_id`` the session is another one from here on.
         """
         self._check_usable()
+        self._past = list(past)
         self._drop_leftovers()
         self._generation, self._head = generation - 1, head
         if session_id is not None:

@@ -388,6 +388,7 @@ class _Plan:
                 found.proven.number + 1,
                 generation=generation,
                 head=head,
+                past=found.proven.remarks,
                 session_id=session_id,
             )
         finally:

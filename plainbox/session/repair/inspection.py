@@ -92,7 +92,7 @@ def inspect(storage: SessionStorage, *, deep: bool = False) -> Inspection:
         if error is not None:
             tree = proven.tree
         state = tree if tree is not None else Tree()
-        known = set(_known_lost(proven.notes))
+        known = set(_known_lost(proven.remarks))
         problems = [item for item in _log_problems(storage.location, state, deep=deep) if item.path not in known]
         unrecorded = unrecorded_logs(directory, _recorded_logs(state))
         if empty and unrecorded:

@@ -16,7 +16,7 @@ from plainbox.session.codec import JsonObject
 from plainbox.session.generation import LineEnd
 from plainbox.session.hint import Hint
 from plainbox.session.repair.survey import Entry, GenerationFile, Survey
-from plainbox.session.scan import counts_of, digest_of
+from plainbox.session.scan import counts_of, digest_of, remarks_of
 from plainbox.session.tree import Tree, check_change, fold, fold_slice
 
 __all__ = ["Attempt", "Gap", "Reconstruction", "attempt_number", "reconstruct", "running_attempts"]
@@ -62,8 +62,8 @@ class Reconstruction:
     gone: set[str] = attrs.field(factory=set)
     #: Files of the session that no place was found for.
     left_out: list[Gap] = attrs.field(factory=list)
-    #: The remarks of the last generation.
-    notes: list[JsonObject] = attrs.field(factory=list)
+    #: Openings and notes, oldest first.
+    remarks: list[JsonObject] = attrs.field(factory=list)
 
     @property
     def losses(self) -> list[Gap]:
@@ -181,12 +181,16 @@ class _Folding:
 
     def all_records(self, directory: int) -> None:
         found, file = self._found, self._file
-        found.notes = []
+        remarks: list[JsonObject] = []
         expected, place = 0, 0
         for entry, payload in file.records(directory):
+            remarks += remarks_of(payload)
             missing = (expected, entry.seq - 1) if entry.seq > expected else None
             self._take(entry, payload, missing, place)
             expected, place = entry.seq + 1, entry.end + 1
+        # A generation goes on telling what the one before it told.
+        told = set(map(_moment_of, remarks))
+        found.remarks = [remark for remark in found.remarks if _moment_of(remark) not in told] + remarks
         if self._dump is not None:
             self._dump.lacks(self._bad_at(place), (expected, expected))
             self._settle_dump(None)
@@ -220,8 +224,6 @@ class _Folding:
             self._open_gap(self._bad_at(place), missing)
         if entry.kind == "ck":
             self._take_change(entry, payload)
-        elif entry.kind == "note":
-            self._found.notes.append(payload)
 
     def _bad_at(self, place: int) -> int:
         """Return where the first bad place from ``place`` on is, or that place."""
@@ -311,6 +313,10 @@ class _Folding:
                 cost = _checkpoints(checkpoints)
             missing = checkpoints if cost is not None else None
             self._found.gaps.append(attrs.evolve(gap, checkpoints=missing, cost=cost))
+
+
+def _moment_of(remark: JsonObject) -> tuple[str, ...]:
+    return tuple(str(remark.get(key)) for key in ("t", "kind", "w", "m"))
 
 
 def _united(before: Tree, dump: Tree) -> Tree:

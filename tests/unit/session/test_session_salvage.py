@@ -28,6 +28,7 @@ from plainbox.errors import (
 from plainbox.session.codec import encode_line
 from plainbox.session.iolog import IOLogWriter, read_frames
 from plainbox.session.salvage import Salvage, salvage
+from plainbox.session.scan import remarks_of
 from plainbox.session.storage import SessionStorage
 from plainbox.session.verification import verify
 from plainbox.testing.files import FaultyFiles, Stopped
@@ -172,6 +173,25 @@ def test_originals_are_kept_and_a_second_run_has_nothing_to_do(original: Session
     assert {name: item[0] for name, item in everything(storage.location).items() if name != "lock"} == {
         name: item[0] for name, item in after.items() if name != "lock"
     }
+
+
+@pytest.mark.parametrize("into", [None, "another"])
+def test_the_past_is_told_on(original: SessionStorage, tmp_path: Path, into: str | None) -> None:
+    """Openings and notes are in what the salvage writes, each once."""
+    storage = copied(original, tmp_path)
+    storage.note("decision", {"job": "b"})
+    storage.save_checkpoint(ck(meta={"title": "later"}))
+    storage.note("another", {}, now=True)
+    storage.unlock()
+    before = [remark for record in storage.records() for remark in remarks_of(record)]
+    assert [record.get("kind") for record in before] == [None, None, "decision", "another"]
+    flip(storage, line_of_checkpoint(storage, 3))
+    salvage(storage, into=into)
+    if into:
+        storage = SessionStorage(Path(storage.location).with_name(f"{into}.session"))
+    after = [remark for record in reopened(storage).records() for remark in remarks_of(record)]
+    assert after[:4] == before
+    assert [record.get("kind") for record in after[4:]] == [None, "salvage"]
 
 
 def test_dry_run_changes_nothing(original: SessionStorage, tmp_path: Path) -> None:
