@@ -71,6 +71,8 @@ _TYPES: Mapping[str, type | tuple[type, ...]] = {
     "io_log": (list, tuple),
     "io_log_filename": (str, os.PathLike),
 }
+#: Keys whose texts need no further look.
+_TEXTS = frozenset({"comments", "boot_id", "origin"})
 _LOG_ON_DISK = frozenset({"log", "io_log_filename"})
 
 #: A character has twelve bytes at most when it is stored: what is kept of comments fits into a record of the journal.
@@ -99,6 +101,9 @@ class JobResult:
     def __init__(self, data: Mapping[str, Any]) -> None:
         kept: dict[str, Any] = {}
         for key, value in data.items():
+            if type(value) is str and key in _TEXTS:
+                kept[key] = value
+                continue
             if value is None or (isinstance(value, (list, tuple)) and not value):
                 continue
             wanted = _TYPES.get(key)
@@ -279,7 +284,9 @@ class DiskJobResult(JobResult):
         self._session_dir = None if session_dir is None else os.fspath(session_dir)
         if {"log", "io_log_filename"} <= self._data.keys():
             raise ValueError("a result has one log: either 'log' or 'io_log_filename'")
-        _ = self.io_log_filename
+        written = self._written_path()
+        if written is not None:
+            _check_confined(written, self._session_dir)
 
     def with_attempt(self, attempt: int) -> Self:
         other = super().with_attempt(attempt)
@@ -289,15 +296,20 @@ class DiskJobResult(JobResult):
     @property
     def io_log_filename(self) -> str | None:
         """Path of the log, below the session directory when that is known."""
+        written = self._written_path()
+        # An absolute path stays as it is: it was found to lie in there.
+        return written if written is None or self._session_dir is None else os.path.join(self._session_dir, written)
+
+    def _written_path(self) -> str | None:
         written = self._data.get("io_log_filename")
         if written is None:
             log = self._data.get("log")
             if log is None:
                 return None
             written = log.get("path")
-            if not isinstance(written, str):
-                raise CorruptedSessionError("the reference to a log has no path")
-        return _confined(written, self._session_dir)
+        if not isinstance(written, str):
+            raise CorruptedSessionError("the reference to a log has no path")
+        return written
 
     def get_io_log(self) -> Iterator[IOLogRecord]:
         filename = self.io_log_filename
@@ -398,16 +410,13 @@ def _record(item: Any) -> IOLogRecord:
     return IOLogRecord(delay, stream, data)
 
 
-def _confined(written: str, session_dir: str | None) -> str:
-    """Return the path of a log, refusing one that is not below the session directory."""
-    inside = _is_file_name(written) and ".." not in written.split("/")
-    if inside and session_dir is not None:
-        if not written.startswith("/"):
-            return os.path.join(session_dir, written)
+def _check_confined(written: str, session_dir: str | None) -> None:
+    """Refuse the path of a log that is not below the session directory."""
+    inside = _is_file_name(written) and (".." not in written or ".." not in written.split("/"))
+    if inside and session_dir is not None and written.startswith("/"):
         inside = written.startswith(session_dir.rstrip("/") + "/")
     if not inside:
         raise CorruptedSessionError(f"a log outside of the session: {written!r}")
-    return written
 
 
 def _is_file_name(text: str) -> bool:

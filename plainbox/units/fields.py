@@ -271,6 +271,7 @@ class Field(Generic[T]):
 
     def __set_name__(self, owner: type[Unit], name: str) -> None:
         self.key = self.key or name
+        self._translated_key = "_" + self.key
 
     @overload
     def __get__(self, unit: None, owner: type[Unit]) -> Field[T]: ...
@@ -286,7 +287,9 @@ class Field(Generic[T]):
             return cache[self.key]
         except KeyError:
             pass
-        value: Any = self.salvaged(unit, _ignore)
+        # Most fields of most units are not written at all.
+        written = self.key in unit.data or self._translated_key in unit.data
+        value: Any = self.salvaged(unit, _ignore) if written else None
         if value is None:
             value = self.default(unit) if callable(self.default) else self.default
         cache[self.key] = value
