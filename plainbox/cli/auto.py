@@ -38,7 +38,7 @@ def go_on_by_itself(arguments: argparse.Namespace) -> int:
     storage = SessionStorage(os.path.join(repository, session_id + SUFFIX))
     if not os.path.isdir(storage.location):
         diffuse_everywhere(session_id, repository, FileOps(), app_id=APP_ID)
-        say(f"Session {session_id} is not there any more.")
+        say(f"Session {session_id} is not in {repository}: nothing to do.")
         return 0
     if storage.is_locked():
         say(f"Session {session_id} is in use: nothing to do.")

@@ -165,7 +165,7 @@ def _write_reports(run: SessionRun, reports: list[Report]) -> list[tuple[Report,
 
 @contextlib.contextmanager
 def stopping_on_signals(stop: StopRequest) -> Iterator[list[int]]:
-    """Let signals stop the run: the first interrupt after the current job, anything else at once.
+    """Let signals stop the run: the first interrupt after the current job, anything else now, one more without delay.
 
     After a run that has ended at once further signals are ignored: the session is stored, and little is left to do.
     """
@@ -179,10 +179,14 @@ def stopping_on_signals(stop: StopRequest) -> Iterator[list[int]]:
             return
         received.append(number)
         name = signal.Signals(number).name
-        if number == signal.SIGINT:
-            stop.now(name)
-        else:
+        if number != signal.SIGINT:
             stop.suspend(name)
+        elif not stop.cancel.cancelled:
+            stop.now(name)
+            _tell_at_once("\nEnding this job now; once more kills it.\n")
+        elif not stop.cancel.hurried:
+            stop.at_once(name)
+            _tell_at_once("\nKilling this job.\n")
 
     # What is ignored on purpose (nohup, background jobs of a script) stays ignored.
     wanted = [number for number in _SIGNAL_EXIT if signal.getsignal(number) is not signal.SIG_IGN]

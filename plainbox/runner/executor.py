@@ -33,6 +33,8 @@ __all__ = ["JobExecutor"]
 
 #: What a shutdown sends to every process, and how long it may take to reach this one, too.
 _SHUTDOWN_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+#: How a process ends by them: a death is a negative code, a shell that has caught the signal says it like this.
+_SHUTDOWN_CODES = {code for number in _SHUTDOWN_SIGNALS for code in (-number, 128 + number)}
 _SHUTDOWN_WAIT_S = 0.5
 _LOG_REMARKS = {
     "truncated": "the log has reached its limit: what the job printed later is not kept",
@@ -80,7 +82,7 @@ class JobExecutor:
         self._noreturn_wait_s = noreturn_wait_s
         self._auto_resume = auto_resume
         self._boot_id = boot_id()
-        self._share_dir = WellKnownDirsHelper(manager.storage).share_pathname
+        self._directories = WellKnownDirsHelper(manager.storage)
 
     def execute(
         self, job_state: JobState, watch: Callable[[StreamName, bytes], None] | None = None
@@ -94,7 +96,8 @@ class JobExecutor:
         job = job_state.job
         attempt = job_state.next_attempt
         storage = self._manager.storage
-        forget_left_result(self._share_dir, storage.files)
+        self._directories.restore()
+        forget_left_result(self._directories.share_pathname, storage.files)
         log = IOLogWriter(
             storage.location,
             job.id,
@@ -157,10 +160,10 @@ class JobExecutor:
         down comes to its end before the machine does.
         """
         if not report.cancelled:
-            if report.signal in _SHUTDOWN_SIGNALS:
-                self._stop.wait(_SHUTDOWN_WAIT_S)
+            if report.return_code in _SHUTDOWN_CODES:
+                self._stop.wait_for_end(_SHUTDOWN_WAIT_S)
             elif report.return_code == 0 and "noreturn" in job_state.job.flags:
-                self._stop.wait(self._noreturn_wait_s)
+                self._stop.wait_for_end(self._noreturn_wait_s)
             else:
                 return False
         return self._stop.suspending

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import stat
 from collections.abc import Callable, Mapping
 from typing import TypeAlias
@@ -18,6 +17,7 @@ from typing import TypeAlias
 import attrs
 
 from plainbox.errors import StorageError
+from plainbox.session.atomic import open_share, remove_directory, remove_file
 from plainbox.session.files import FileOps
 from plainbox.session.jobs import JobState
 from plainbox.session.metadata import RunningAttempt
@@ -137,7 +137,8 @@ def read_left_result(share_dir: str) -> str | None:
     Whatever else the job has put in its place reads as an empty text.
     """
     try:
-        fd = os.open(os.path.join(share_dir, RESULT_NAME), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        with open_share(FileOps(), share_dir) as share:
+            fd = os.open(RESULT_NAME, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=share)
     except FileNotFoundError:
         return None
     except OSError:
@@ -151,16 +152,14 @@ def read_left_result(share_dir: str) -> str | None:
 
 def forget_left_result(share_dir: str, files: FileOps) -> None:
     """Remove the file, durably, so that one attempt is never judged by what another has left."""
-    path = os.path.join(share_dir, RESULT_NAME)
     try:
-        if os.path.isdir(path) and not os.path.islink(path):
-            shutil.rmtree(path)
-        else:
-            files.unlink(path)
-        files.sync_directory(share_dir)
+        with open_share(files, share_dir) as share:
+            remove_directory(RESULT_NAME, share)
+            remove_file(files, RESULT_NAME, dir_fd=share)
     except FileNotFoundError:
         return
     except OSError as error:
+        path = os.path.join(share_dir, RESULT_NAME)
         raise StorageError(f"{path} cannot be removed", errno=error.errno) from error
 
 

@@ -14,9 +14,10 @@ import os
 from collections.abc import Callable, Iterable
 from typing import ParamSpec, TypeVar
 
-from plainbox.errors import SessionError, StorageFullError
+from plainbox.errors import SessionError
 from plainbox.events import signal
 from plainbox.runner.executor import JobExecutor
+from plainbox.runner.space import SPACE_WAIT_S, with_space
 from plainbox.runner.stop import StopRequest
 from plainbox.session.jobs import JobState
 from plainbox.session.manager import SessionManager
@@ -33,9 +34,6 @@ _log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-
-_SPACE_PAUSE_S = 1.0
 
 
 def is_done(job_state: JobState) -> bool:
@@ -56,7 +54,7 @@ class Runner:
         stop: StopRequest,
         *,
         reselect: Callable[[], None] | None = None,
-        space_wait_s: float = 600.0,
+        space_wait_s: float = SPACE_WAIT_S,
     ) -> None:
         assert manager.state is not None
         self._manager = manager
@@ -103,6 +101,8 @@ class Runner:
         self.settle_dropped()
         position = 0
         while position < len(self._state.run_list):
+            # Thousands of jobs that need no command say nothing for a while, and are no reason to be taken for hung.
+            self._stop.tick()
             job_state = states[self._state.run_list[position].id]
             position += 1
             if self._is_done(job_state):
@@ -183,18 +183,7 @@ class Runner:
         self._with_space(self._manager.checkpoint)
 
     def _with_space(self, action: Callable[[], T]) -> T:
-        """Do what needs space; on a full disk wait for it, since what is known now cannot be found out again."""
-        waited_s = 0.0
-        while True:
-            try:
-                return action()
-            except StorageFullError as error:
-                if waited_s == 0:
-                    _log.warning("%s: waiting for space before going on", error)
-                if waited_s >= self._space_wait_s or self._stop.requested:
-                    raise
-                self._stop.wait(_SPACE_PAUSE_S)
-                waited_s += _SPACE_PAUSE_S
+        return with_space(action, self._stop, limit_s=self._space_wait_s)
 
     def _decide_dropped(self) -> list[JobState]:
         decided = []

@@ -8,6 +8,7 @@ the instances are there.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -19,7 +20,7 @@ from plainbox.units import JobDefinition, SetupJobDefinition, TemplateUnit
 from plainbox.units.patterns import Pattern
 from plainbox.units.selection import FlatPlan, excluded_ids, select
 
-__all__ = ["NEVER_RUN", "Selection", "means", "parse_pattern"]
+__all__ = ["NEVER_RUN", "Selection", "WantedReport", "means", "parse_pattern"]
 
 #: Ids that no run contains, whatever a plan says: their work is done before the run.
 NEVER_RUN = frozenset({"com.canonical.plainbox::collect-manifest"})
@@ -29,11 +30,29 @@ def _texts(value: Iterable[str]) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _limit(value: float) -> float:
+    seconds = float(value)
+    if not 0 < seconds < math.inf:
+        raise ValueError(f"{value!r} is no number of seconds above 0")
+    return seconds
+
+
+@attrs.frozen
+class WantedReport:
+    """A report that is to be written at the end; ``path`` is absolute, or ``-`` for standard output."""
+
+    format: str
+    path: str
+    options: tuple[str, ...] = attrs.field(default=(), converter=_texts)
+
+
 @attrs.frozen
 class Selection:
     """``plan_id`` or ``patterns`` say what runs; ``match`` keeps, ``exclude`` drops what their patterns match.
 
     ``providers`` are the directories that were named on the command line; a resume finds its units with them.
+    ``timeout_s`` is the limit for jobs that name none of their own; it and ``reports`` hold for the whole session,
+    however often it is gone on with.
     """
 
     plan_id: str | None = None
@@ -41,6 +60,8 @@ class Selection:
     match: tuple[str, ...] = attrs.field(default=(), converter=_texts)
     exclude: tuple[str, ...] = attrs.field(default=(), converter=_texts)
     providers: tuple[str, ...] = attrs.field(default=(), converter=_texts)
+    timeout_s: float | None = attrs.field(default=None, converter=attrs.converters.optional(_limit))
+    reports: tuple[WantedReport, ...] = attrs.field(default=(), converter=tuple)
 
     def __attrs_post_init__(self) -> None:
         # A pattern that cannot be used is refused before there is a session that it would end.
@@ -61,8 +82,16 @@ class Selection:
             lists = {
                 name: tuple(map(str, document.get(name, ()))) for name in ("patterns", "match", "exclude", "providers")
             }
-            return cls(plan_id=document.get("testplan_id"), **lists)
-        except (ValueError, TypeError, AttributeError):
+            return cls(
+                plan_id=document.get("testplan_id"),
+                timeout_s=document.get("timeout_s"),
+                reports=[
+                    WantedReport(str(report["format"]), str(report["path"]), map(str, report.get("options", ())))
+                    for report in document.get("reports", ())
+                ],
+                **lists,
+            )
+        except (ValueError, TypeError, AttributeError, KeyError):
             raise CorruptedSessionError("what the session was asked to run makes no sense") from None
 
     def setup_jobs(self, state: SessionState, plan: FlatPlan | None) -> list[JobDefinition]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asking a run to stop: after the current job, or at once.
+"""Asking a run to stop: after the current job, now, or without waiting for anybody.
 
 Signal handlers ask, so asking neither blocks, writes nor raises.
 """
@@ -43,6 +43,11 @@ class StopRequest:
         self._requested = True
         self.cancel.cancel(reason)
 
+    def at_once(self, reason: str) -> None:
+        """End the current job without giving it any time, and stop."""
+        self.now(reason)
+        self.cancel.hurry()
+
     def suspend(self, reason: str) -> None:
         """End the current job and stop, because the program or the machine comes to its end.
 
@@ -52,9 +57,19 @@ class StopRequest:
         self.now(reason)
 
     def wait(self, limit_s: float) -> bool:
-        """Wait until somebody asks, at most so long; return whether somebody did."""
+        """Wait until somebody asks for anything, at most so long; return whether somebody did."""
+        return self._wait(limit_s, lambda: self.requested)
+
+    def wait_for_end(self, limit_s: float) -> bool:
+        """Wait until somebody ends the current job, at most so long; return whether somebody did.
+
+        A request to stop after this job is none: the job is what is waited for.
+        """
+        return self._wait(limit_s, lambda: self.cancel.cancelled)
+
+    def _wait(self, limit_s: float, asked: Callable[[], bool]) -> bool:
         deadline = time.monotonic() + limit_s
-        while not self.requested:
+        while not asked():
             left_s = deadline - time.monotonic()
             if left_s <= 0:
                 return False

@@ -7,13 +7,25 @@ after a restart. Jobs may write into the share, so what has taken the place of a
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import stat
+from collections.abc import Iterator
 
 from plainbox.session.files import FileOps, PathLike
 
-__all__ = ["remove_file", "write_file"]
+__all__ = ["open_share", "remove_directory", "remove_file", "write_file"]
+
+
+@contextlib.contextmanager
+def open_share(files: FileOps, directory: PathLike) -> Iterator[int]:
+    """Open a directory that jobs may have replaced, for work by its descriptor; a link raises :class:`OSError`."""
+    fd = files.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield fd
+    finally:
+        files.close(fd)
 
 
 def write_file(files: FileOps, directory: PathLike, name: str, data: bytes, *, mode: int = 0o600) -> None:
@@ -22,8 +34,7 @@ def write_file(files: FileOps, directory: PathLike, name: str, data: bytes, *, m
     A link, a directory or anything else of that name gives way. ``directory`` itself may not be a link
     (:class:`OSError`); errors are those of the system, and then the old file is as it was.
     """
-    directory_fd = files.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
+    with open_share(files, directory) as directory_fd:
         temporary = f".{name}.{os.urandom(8).hex()}.tmp"
         fd = files.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode, dir_fd=directory_fd)
         try:
@@ -33,31 +44,35 @@ def write_file(files: FileOps, directory: PathLike, name: str, data: bytes, *, m
                 files.fsync(fd)
             finally:
                 files.close(fd)
-            _clear(name, directory_fd)
+            remove_directory(name, directory_fd)
             files.rename(temporary, name, dir_fd=directory_fd)
         except OSError:
             files.unlink(temporary, dir_fd=directory_fd)
             raise
         files.fsync(directory_fd)
-    finally:
-        files.close(directory_fd)
 
 
-def remove_file(files: FileOps, path: PathLike) -> bool:
-    """Remove a file or a link, durably; return whether there was one."""
+def remove_file(files: FileOps, path: PathLike, *, dir_fd: int | None = None) -> bool:
+    """Remove a file or a link, durably; return whether there was one.
+
+    With ``dir_fd`` the path is a plain name in that open directory.
+    """
     try:
-        files.unlink(path)
+        files.unlink(path, dir_fd=dir_fd)
     except FileNotFoundError:
         return False
-    files.sync_directory(os.path.dirname(path) or ".")
+    if dir_fd is None:
+        files.sync_directory(os.path.dirname(path) or ".")
+    else:
+        files.fsync(dir_fd)
     return True
 
 
-def _clear(name: str, directory_fd: int) -> None:
-    """Remove a directory, which no rename of a file replaces."""
+def remove_directory(name: str, dir_fd: int) -> None:
+    """Remove a directory with all that is in it from the open directory ``dir_fd``; anything else of that name stays."""
     try:
-        found = os.stat(name, dir_fd=directory_fd, follow_symlinks=False)
+        found = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
     except FileNotFoundError:
         return
     if stat.S_ISDIR(found.st_mode):
-        shutil.rmtree(name, dir_fd=directory_fd)
+        shutil.rmtree(name, dir_fd=dir_fd)

@@ -3,14 +3,20 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import stat
 
 import attrs
 
+from plainbox.errors import StorageError, StorageFullError
 from plainbox.session.fields import const, typed
+from plainbox.session.files import FULL_ERRORS
 from plainbox.session.storage import SessionStorage
 
 __all__ = ["WellKnownDirsHelper"]
+
+_log = logging.getLogger(__name__)
 
 
 @attrs.define
@@ -37,12 +43,37 @@ class WellKnownDirsHelper:
     def populate(self) -> None:
         """Make each directory that is missing, for the owner alone, and make their names durable.
 
-        Something else of that name raises :class:`FileExistsError`.
+        A link or a file in the place of one gives way: jobs can put it there, and it is never followed.
+
+        :raises StorageError: that cannot be done.
         """
-        for pathname in self.all_directories:
-            os.makedirs(pathname, mode=0o700, exist_ok=True)
-        self.storage.files.sync_directory(self.storage.location)
+        files = self.storage.files
+        try:
+            for pathname in self.all_directories:
+                if _is_directory(pathname):
+                    continue
+                if os.path.lexists(pathname):
+                    _log.warning("%s is no directory any more: it is replaced by an empty one", pathname)
+                    files.unlink(pathname)
+                files.mkdir(pathname)
+            files.sync_directory(self.storage.location)
+        except OSError as error:
+            kind = StorageFullError if error.errno in FULL_ERRORS else StorageError
+            raise kind(f"the directories of {self.storage.location} cannot be made", errno=error.errno) from error
+
+    def restore(self) -> None:
+        """Populate again when a job has removed or replaced a directory; cheap enough to ask before each attempt."""
+        if not all(map(_is_directory, self.all_directories)):
+            self.populate()
 
     def _below(self, name: str) -> str:
         # Jobs work in other directories: what they are told must not depend on ours.
         return os.path.join(os.path.abspath(self.storage.location), name)
+
+
+def _is_directory(pathname: str) -> bool:
+    """Tell whether it is a directory itself, and not a link to one."""
+    try:
+        return stat.S_ISDIR(os.lstat(pathname).st_mode)
+    except FileNotFoundError:
+        return False

@@ -20,6 +20,7 @@ from plainbox.session.codec import NO_SUM, JsonObject, decode_line, encode_body,
 from plainbox.session.files import FileOps, open_regular
 
 __all__ = [
+    "MAX_JOURNAL_BYTES",
     "MAX_GENERATION",
     "FileIdentity",
     "LineEnd",
@@ -38,6 +39,8 @@ FileIdentity: TypeAlias = tuple[int, int, int, int]
 MAX_GENERATION: Final = 10**12 - 1
 
 _NAME = re.compile(r"journal-([0-9]{6,12})\.pbj")
+#: No session of ours comes near it; what is longer is not read into the memory.
+MAX_JOURNAL_BYTES: Final = 512 * 1024 * 1024
 _HEAD_BYTES: Final = 64 * 1024
 _WRITE_BYTES: Final = 1024 * 1024
 
@@ -69,11 +72,14 @@ def _open(directory: int, generation: int) -> int:
 def read_generation(directory: int, generation: int) -> tuple[bytes, FileIdentity]:
     """Return the bytes of a generation and what its file looked like before they were read.
 
-    What is no regular file raises :class:`CorruptedSessionError`.
+    What is no regular file, or longer than :data:`MAX_JOURNAL_BYTES`, raises :class:`CorruptedSessionError`.
     """
     with open(_open(directory, generation), "rb") as file:
-        identity = identity_of(os.fstat(file.fileno()))
-        return file.read(), identity
+        status = os.fstat(file.fileno())
+        if status.st_size > MAX_JOURNAL_BYTES:
+            name = generation_name(generation)
+            raise CorruptedSessionError(f"{name} is longer than {MAX_JOURNAL_BYTES} bytes and is not read")
+        return file.read(), identity_of(status)
 
 
 def read_head(directory: int) -> JsonObject | None:

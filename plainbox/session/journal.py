@@ -50,7 +50,7 @@ _log = logging.getLogger(__name__)
 _COMPACT_BYTES: Final = 8 * 1024 * 1024
 _COMPACT_RATIO: Final = 4
 _CLOCK_JUMP_S: Final = 60.0
-#: So many openings and notes go over into a new generation, the latest.
+#: So many openings and notes go over into a new generation.
 _MAX_REMARKS: Final = 1000
 
 
@@ -336,8 +336,8 @@ class JournalWriter:
         name = generation_name(generation)
         temporary = name + ".tmp"
         head = self._next_head(generation)
-        past = [*self._past, self._open_record(why if self._generation else "create")]
-        past = [*past, *({**remark, "t": "note"} for remark in self._notes)][-_MAX_REMARKS:]
+        notes = [{**remark, "t": "note"} for remark in self._notes]
+        past = [*_trimmed(self._past), self._open_record(why if self._generation else "create"), *notes]
         records = self._generation_records(head, tree, number, past)
         fd: int | None = None
         named = False
@@ -518,3 +518,17 @@ class JournalWriter:
     def __del__(self) -> None:
         for fd in self._take_descriptors():
             os.close(fd)
+
+
+def _trimmed(past: list[JsonObject]) -> list[JsonObject]:
+    """Leave out the oldest, openings before notes, while there are too many; what a salvage has noted stays."""
+    surplus = len(past) - _MAX_REMARKS
+    for kind in ("open", "note"):
+        kept = []
+        for remark in past:
+            if surplus > 0 and remark["t"] == kind and remark.get("kind") != "salvage":
+                surplus -= 1
+            else:
+                kept.append(remark)
+        past = kept
+    return past

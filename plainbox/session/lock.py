@@ -23,10 +23,16 @@ from weakref import WeakValueDictionary
 
 import attrs
 
-from plainbox.errors import LockedStorageError, StorageError, StorageFailedError, StorageGoneError
+from plainbox.errors import (
+    CorruptedSessionError,
+    LockedStorageError,
+    StorageError,
+    StorageFailedError,
+    StorageGoneError,
+)
 from plainbox.processes import process_start_ticks
 from plainbox.session.boot import boot_id
-from plainbox.session.files import FileOps
+from plainbox.session.files import FileOps, check_regular, open_regular
 
 __all__ = ["LOCK_NAME", "LockOwner", "SessionLock", "lock_owner"]
 
@@ -163,6 +169,10 @@ class SessionLock:
             raise StorageError(f"the session {self._location} cannot be locked", errno=error.errno) from error
 
     def _try(self, fd: int) -> bool:
+        try:
+            check_regular(fd, os.path.join(self._location, LOCK_NAME))
+        except CorruptedSessionError as error:
+            raise StorageError(f"the session {self._location} cannot be locked: {error}", errno=errno.ENXIO) from None
         stat = os.fstat(fd)
         with _held_guard:
             other = _held.get((stat.st_dev, stat.st_ino))
@@ -220,8 +230,8 @@ def _cannot_lock(location: str, error: OSError) -> StorageError:
 def lock_owner(location: str) -> LockOwner | None:
     """Return who has the session locked now, or ``None``; changes nothing and needs no right to write."""
     try:
-        fd = os.open(os.path.join(location, LOCK_NAME), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    except OSError:
+        fd = open_regular(os.path.join(location, LOCK_NAME))
+    except (OSError, CorruptedSessionError):
         return None
     try:
         try:

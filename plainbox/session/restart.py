@@ -3,14 +3,17 @@
 
 The runner primes one before it runs a job that may take the machine down, and diffuses it when nothing is to go on by
 itself any more. What must stay true: both may be done twice; what they did is durable when they return, so that a job
-which resets the machine at once finds it there afterwards; diffusing one session leaves those of others alone.
+which resets the machine at once finds it there afterwards; diffusing one session leaves alone those of others, of other
+repositories too.
 """
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
+from pathlib import Path
 from typing import Protocol
 
 from plainbox import dirs
@@ -35,6 +38,7 @@ _log = logging.getLogger(__name__)
 
 INSTALL_COMMAND = "plainbox doctor --install-resume"
 _SESSION_KEY = "X-Plainbox-Session"
+_REPOSITORY_KEY = "X-Plainbox-Repository"
 
 
 class RestartStrategy(Protocol):
@@ -44,10 +48,10 @@ class RestartStrategy(Protocol):
         """Have the session gone on with when the machine has started; ``cmd`` is the command for a shell that does so."""
 
     def diffuse_application_restart(self, app_id: str, session_id: str | None = None) -> None:
-        """Undo that, for one session or for all of the application."""
+        """Undo that, for one session or for all of the application in the repository."""
 
     def armed(self, app_id: str) -> list[str]:
-        """Return the ids of the sessions that will be gone on with."""
+        """Return the ids of the sessions of its repository that will be gone on with."""
 
 
 class SystemdRestart:
@@ -85,27 +89,33 @@ class SystemdRestart:
         self._files.sync_directory(self.unit.wants)
 
     def diffuse_application_restart(self, app_id: str, session_id: str | None = None) -> None:
-        for armed in self.unit.armed() if session_id is None else [session_id]:
-            self._files.reach("disarm.link")
-            remove_file(self._files, self.unit.link(armed))
+        for armed in self.armed(app_id):
+            if session_id in (None, armed):
+                self._files.reach("disarm.link")
+                remove_file(self._files, self.unit.link(armed))
 
     def armed(self, app_id: str) -> list[str]:
-        return self.unit.armed()
+        # The links of a unit for another repository are about sessions that are none of these, whatever their names.
+        return self.unit.armed() if self.unit.serves(self._repository) else []
 
 
 class DesktopAutostart:
-    """Puts one desktop entry for the application into the autostart directory of the user.
+    """Puts one desktop entry for each session into the autostart directory of the user.
 
-    It is started when the user logs in, in a terminal. A second session of the application takes the place of the first.
+    It is started when the user logs in, in a terminal. Only what says of itself that it is for a session is replaced or
+    removed: an entry of the same name may be the user's own.
     """
 
-    def __init__(self, directory: str | None = None, *, files: FileOps | None = None) -> None:
+    def __init__(
+        self, directory: str | None = None, *, repository: str | None = None, files: FileOps | None = None
+    ) -> None:
         self.directory = directory or str(dirs.configuration_directories()[0] / "autostart")
+        self._repository = os.path.abspath(dirs.session_repository() if repository is None else repository)
         self._files = files if files is not None else FileOps()
 
-    def entry(self, app_id: str) -> str:
-        """Return the path of the desktop entry of an application."""
-        return os.path.join(self.directory, re.sub(r"[^A-Za-z0-9._-]", "_", app_id) + ".desktop")
+    def entry(self, app_id: str, session_id: str) -> str:
+        """Return the path of the desktop entry of a session."""
+        return os.path.join(self.directory, re.sub(r"[^A-Za-z0-9._-]", "_", f"{app_id}-{session_id}") + ".desktop")
 
     def prime_application_restart(self, app_id: str, session_id: str, cmd: str) -> None:
         text = (
@@ -115,25 +125,34 @@ class DesktopAutostart:
             f"Exec=/bin/sh -c {_in_desktop_quotes(cmd)}\n"
             "Terminal=true\n"
             f"{_SESSION_KEY}={_in_key_file(session_id)}\n"
+            f"{_REPOSITORY_KEY}={_in_key_file(self._repository)}\n"
         )
         make_private_directories(self._files, self.directory)
         self._files.reach("arm.entry")
-        path = self.entry(app_id)
+        path = self.entry(app_id, session_id)
+        if os.path.lexists(path) and _SESSION_KEY not in _keys(path):
+            raise FileExistsError(errno.EEXIST, "an entry that is for no session is in the way", path)
         write_file(self._files, os.path.realpath(self.directory), os.path.basename(path), os.fsencode(text))
 
     def diffuse_application_restart(self, app_id: str, session_id: str | None = None) -> None:
-        if session_id is None or session_id in self.armed(app_id):
-            self._files.reach("disarm.entry")
-            remove_file(self._files, self.entry(app_id))
+        for armed in self.armed(app_id):
+            if session_id in (None, armed):
+                self._files.reach("disarm.entry")
+                remove_file(self._files, self.entry(app_id, armed))
 
     def armed(self, app_id: str) -> list[str]:
         try:
-            with open(self.entry(app_id), encoding="utf-8", errors="surrogateescape") as file:
-                lines = file.read().splitlines()
+            paths = [os.path.join(self.directory, name) for name in sorted(os.listdir(self.directory))]
         except OSError:
             return []
-        key = f"{_SESSION_KEY}="
-        return [_from_key_file(line.removeprefix(key)) for line in lines if line.startswith(key)]
+        entries = [(path, _keys(path)) for path in paths if path.endswith(".desktop")]
+        return [
+            keys[_SESSION_KEY]
+            for path, keys in entries
+            if keys.get(_REPOSITORY_KEY) == self._repository
+            and _SESSION_KEY in keys
+            and path == self.entry(app_id, keys[_SESSION_KEY])
+        ]
 
 
 class NoRestart:
@@ -154,14 +173,14 @@ def choose_strategy(setting: str, repository: str, files: FileOps) -> RestartStr
     if setting == "none":
         return NoRestart()
     if setting == "desktop":
-        return DesktopAutostart(files=files)
+        return DesktopAutostart(repository=repository, files=files)
     scopes = _systemd(repository, files)
     usable = next((strategy for strategy in scopes if strategy.usable), None)
     return usable if usable is not None or setting == "auto" else scopes[0]
 
 
 def diffuse_everywhere(session_id: str, repository: str, files: FileOps, *, app_id: str = "plainbox") -> None:
-    """Have no strategy go on with the session, whichever was in force when it was primed.
+    """Have no strategy go on with the session of this repository, whichever was in force when it was primed.
 
     What cannot be undone is logged: it does no harm, since a session that is over is not gone on with.
     """
@@ -175,21 +194,27 @@ def diffuse_everywhere(session_id: str, repository: str, files: FileOps, *, app_
 
 def armed_sessions(repository: str, *, app_id: str = "plainbox") -> list[str]:
     """Return the ids of all sessions of the repository that some strategy will go on with."""
-    found = set(DesktopAutostart().armed(app_id))
-    for strategy in _systemd(repository, FileOps()):
-        if strategy.unit.serves(repository):
-            found.update(strategy.armed(app_id))
-    return sorted(found)
+    strategies = _all_strategies(repository, FileOps())
+    return sorted({session_id for strategy in strategies for session_id in strategy.armed(app_id)})
 
 
 def _all_strategies(repository: str, files: FileOps) -> list[RestartStrategy]:
-    return [*_systemd(repository, files), DesktopAutostart(files=files)]
+    return [*_systemd(repository, files), DesktopAutostart(repository=repository, files=files)]
 
 
 def _systemd(repository: str, files: FileOps) -> list[SystemdRestart]:
     """Return the strategies of the scopes that are this user's, the preferred one first."""
     scopes: tuple[Scope, ...] = ("system", "user") if os.geteuid() == 0 else ("user",)
     return [SystemdRestart(scope, repository=repository, files=files) for scope in scopes]
+
+
+def _keys(path: str) -> dict[str, str]:
+    """Return the keys of a desktop entry; what cannot be read has none."""
+    try:
+        lines = os.fsdecode(Path(path).read_bytes()).split("\n") if os.path.isfile(path) else []
+    except OSError:
+        return {}
+    return {key: _from_key_file(value) for key, equals, value in (line.partition("=") for line in lines) if equals}
 
 
 def _in_desktop_quotes(text: str) -> str:

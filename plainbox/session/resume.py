@@ -104,7 +104,12 @@ class SessionResumeHelper:
         :class:`BrokenReferenceToExternalFile` for logs that are gone when asked to check. A resource job whose output
         cannot be read has a further result, a crash with the key ``retry``: its run is to be repeated.
         """
-        document = _parse(data)
+        try:
+            return self._resume(_parse(data), early_cb)
+        except RecursionError:
+            raise CorruptedSessionError("the checkpoint makes no sense: it is nested too deeply") from None
+
+    def _resume(self, document: _Json, early_cb: EarlyCallback | None) -> SessionState:
         metadata = _metadata(document)
         state = SessionState(self._units)
         if early_cb is not None:

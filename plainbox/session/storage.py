@@ -17,7 +17,6 @@ durable when it returns; reading needs no lock and changes nothing.
 from __future__ import annotations
 
 import contextlib
-import copy
 import errno
 import os
 import threading
@@ -240,7 +239,8 @@ class SessionStorage:
         :raises ValueError: neither of the two; nothing was written.
         :raises LockedStorageError: another process, or another storage object, is the writer.
         :raises StorageFullError: no space; save again when there is.
-        :raises StorageFailedError: the medium failed or somebody interfered; this object will not save again.
+        :raises StorageFailedError: the medium failed or somebody interfered. Once something was saved through this
+            object, it will not save again.
         """
         if not isinstance(data, bytes):
             raise TypeError(f"a checkpoint is bytes, not {type(data).__name__}")
@@ -320,7 +320,7 @@ class SessionStorage:
             raise StorageError(f"the session {self._location} cannot be read", errno=error.errno) from error
         last = (attempts[max(attempts)].get("outcome") for attempts in tree.results.values() if attempts)
         return {
-            "meta": copy.deepcopy(tree.meta),
+            "meta": dict(tree.meta),
             "outcomes": dict(Counter(str(outcome) for outcome in last if outcome is not None)),
         }
 

@@ -44,9 +44,9 @@ MARK_NAME: Final = "watchdog-mark"
 _TEMPLATE = Path(__file__).parent.parent / "data" / "plainbox-resume@.service"
 _PREFIX: Final = "plainbox-resume@"
 _SERVICE: Final = ".service"
-#: Scope -> the unit that wants the instances, and the one that they come after.
+#: Scope -> the unit that wants the instances, and those that they come after when something else starts them.
 _TARGETS: Final = {
-    "system": ("multi-user.target", "local-fs.target"),
+    "system": ("multi-user.target", "local-fs.target network-online.target"),
     "user": ("default.target", "basic.target"),
 }
 _MARK_COMMAND = 'test "$SERVICE_RESULT" != watchdog || : > "$0"'
@@ -142,7 +142,8 @@ class ResumeUnit:
     def remove(self, files: FileOps) -> bool:
         """Remove the unit and disable all its instances; return whether there was anything."""
         links = [remove_file(files, self.link(session_id)) for session_id in self.armed()]
-        return remove_file(files, self.path) or any(links)
+        # What is not there is not removed: a file system that is mounted read-only refuses even that.
+        return (os.path.lexists(self.path) and remove_file(files, self.path)) or any(links)
 
 
 def escape_instance(text: str) -> str:

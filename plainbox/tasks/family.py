@@ -139,8 +139,10 @@ class Family:
                 _send(stat, number)
         return members
 
-    def await_end(self, kill_at_s: float, give_up_after_s: float) -> list[ProcessStat]:
-        """Wait until everybody has ended, sending SIGKILL from ``kill_at_s`` (monotonic) on.
+    def await_end(
+        self, kill_at_s: float, give_up_after_s: float, hurried: Callable[[], bool] = lambda: False
+    ) -> list[ProcessStat]:
+        """Wait until everybody has ended, sending SIGKILL from ``kill_at_s`` (monotonic) on, or once it is ``hurried``.
 
         Returns those who are still there ``give_up_after_s`` later: they cannot be ended.
         """
@@ -150,7 +152,7 @@ class Family:
             now_s = time.monotonic()
             if now_s >= give_up_at_s:
                 return self.members()
-            if now_s >= kill_at_s:
+            if now_s >= kill_at_s or hurried():
                 self.signal(signal.SIGKILL)
                 time.sleep(pause_s)
             else:

@@ -68,6 +68,7 @@ class CancelToken:
 
     def __init__(self) -> None:
         self._reason: str | None = None
+        self._hurried = False
         self._listeners: list[Callable[[], None]] = []
         self._lock = threading.RLock()
 
@@ -80,16 +81,27 @@ class CancelToken:
         """Why, or None as long as nobody cancelled."""
         return self._reason
 
+    @property
+    def hurried(self) -> bool:
+        """Whether what is to stop gets no time for it."""
+        return self._hurried
+
     def cancel(self, reason: str) -> None:
         """Ask to stop; only the first reason counts."""
         with self._lock:
             if self._reason is None:
                 self._reason = reason
-                for listener in list(self._listeners):
-                    listener()
+                self._wake()
+
+    def hurry(self) -> None:
+        """Give no more time to what was asked to stop."""
+        with self._lock:
+            if not self._hurried:
+                self._hurried = True
+                self._wake()
 
     def subscribe(self, listener: Callable[[], None]) -> None:
-        """Call ``listener`` when somebody cancels, at once when that has happened already; it may be called twice."""
+        """Call ``listener`` when somebody cancels or hurries, at once when one is cancelled; maybe more than once."""
         with self._lock:
             # First in the list, then the look at the reason: a signal handler may cancel between the two.
             self._listeners.append(listener)
@@ -100,3 +112,7 @@ class CancelToken:
         """Undo one :meth:`subscribe`. Once this has returned, ``listener`` is not called any more."""
         with self._lock:
             self._listeners.remove(listener)
+
+    def _wake(self) -> None:
+        for listener in list(self._listeners):
+            listener()

@@ -7,8 +7,8 @@
 * Output is passed on as it comes, in pieces, and never kept.
 * The end of the process counts, not the end of its output. What it left running gets ``SETTLE_S`` to finish (the
   other end of a ``>(tee log)`` needs that); then the pipes are closed, whoever holds them.
-* Whoever is left is ended: SIGTERM, after ``grace_s`` SIGKILL. The same happens to all of it at the deadline, on
-  cancellation, and when anything raises in here, KeyboardInterrupt included.
+* Whoever is left is ended: SIGTERM, after ``grace_s`` or when the cancel token hurries SIGKILL. The same happens to
+  all of it at the deadline, on cancellation, and when anything raises in here, KeyboardInterrupt included.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ class _Supervision:
             self._longest_wait_s = SHORT_PAUSE_S
             return
         resources.callback(os.close, descriptor)
-        self._wake_once(descriptor)
+        self._selector.register(descriptor, selectors.EVENT_READ, partial(self._selector.unregister, descriptor))
 
     def _watch_cancel(self, resources: ExitStack) -> None:
         descriptor = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -167,10 +167,7 @@ class _Supervision:
         wake = partial(os.eventfd_write, descriptor, 1)
         resources.callback(self._cancel.unsubscribe, wake)
         self._cancel.subscribe(wake)
-        self._wake_once(descriptor)
-
-    def _wake_once(self, descriptor: int) -> None:
-        self._selector.register(descriptor, selectors.EVENT_READ, partial(self._selector.unregister, descriptor))
+        self._selector.register(descriptor, selectors.EVENT_READ, partial(os.eventfd_read, descriptor))
 
     def _wait_for_leader(self) -> None:
         collect_at_s = time.monotonic() + COLLECT_EVERY_S
@@ -187,21 +184,26 @@ class _Supervision:
     def _enforce_limits(self, now_s: float) -> None:
         if self._ended_by is None and self._cancel.cancelled:
             self._stop("cancel", f"cancelled ({self._cancel.reason})", now_s)
+        if self._cancel.hurried and not self._killed:
+            self._kill("to be ended at once", now_s)
         elif now_s < self._next_step_at_s:
             return
         elif self._ended_by is None and self._deadline is not None:
             self._stop("deadline", f"the limit of {self._deadline.limit_s:g} s is over", now_s)
         else:
-            self._killed = True
-            self._next_step_at_s = now_s + self._give_up_s
-            self._output.note(f"still running {self._grace_s:g} s after SIGTERM: sending SIGKILL")
-            self._child.family.signal(signal.SIGKILL)
+            self._kill(f"still running {self._grace_s:g} s after SIGTERM", now_s)
 
     def _stop(self, by: Literal["deadline", "cancel"], text: str, now_s: float) -> None:
         self._ended_by = by
         self._next_step_at_s = now_s + self._grace_s
         self._output.note(f"{text}: sending SIGTERM")
         self._child.family.signal(signal.SIGTERM)
+
+    def _kill(self, text: str, now_s: float) -> None:
+        self._killed = True
+        self._next_step_at_s = now_s + self._give_up_s
+        self._output.note(f"{text}: sending SIGKILL")
+        self._child.family.signal(signal.SIGKILL)
 
     def _turn(self, timeout_s: float) -> None:
         """Wait for something to happen and deal with it."""
@@ -227,7 +229,7 @@ class _Supervision:
         until_s = time.monotonic() + SETTLE_S if self._ended_by is None else self._next_step_at_s
         if self._killed:
             until_s = 0
-        while (now_s := time.monotonic()) < until_s and self._child.family.anybody_left():
+        while (now_s := time.monotonic()) < until_s and not self._cancel.hurried and self._child.family.anybody_left():
             self._turn(min(until_s - now_s, SHORT_PAUSE_S))
         for descriptor in tuple(self._streams):
             size = _readable_bytes(descriptor)
@@ -245,7 +247,7 @@ class _Supervision:
             survivors = left
         else:
             grace_s = self._grace_s if self._ended_by is None else 0
-            survivors = family.await_end(time.monotonic() + grace_s, self._give_up_s)
+            survivors = family.await_end(time.monotonic() + grace_s, self._give_up_s, lambda: self._cancel.hurried)
         if left and self._ended_by is None:
             self._output.note(f"still running after the command had ended, and ended now: {_names(left)}")
         if survivors:

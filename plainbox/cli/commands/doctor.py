@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterable
 
 from plainbox.cli.arguments import add_json
-from plainbox.cli.output import print_json, say, write
+from plainbox.cli.output import print_json, say, warn, write
 from plainbox.errors import PlainboxError, UsageError
 from plainbox.runner.health import Check, Grade, check_machine
 from plainbox.session.files import FileOps
@@ -72,13 +72,19 @@ def _install(unit: ResumeUnit) -> None:
 
 def _remove(units: Iterable[ResumeUnit]) -> None:
     removed = False
+    refused: list[PlainboxError] = []
     for unit in units:
         try:
             if unit.remove(FileOps()):
                 removed = True
                 say(f"Removed {unit.path}")
         except OSError as error:
-            raise _refused(unit, "removed", error) from error
+            refused.append(_refused(unit, "removed", error))
+    # What stays in one scope is no reason to leave it in the other, too.
+    for problem in refused[:-1]:
+        warn(str(problem), problem.hint)
+    if refused:
+        raise refused[-1]
     if not removed:
         say("Nothing is installed.")
 

@@ -2,20 +2,24 @@
 """``plainbox resume``.
 
 Go on with an interrupted session: the job that was running is judged by what is known of it, everything that has a result
-keeps it, the rest is run. Providers that were named with --provider are found again by themselves.
+keeps it, the rest is run. Providers that were named with --provider are found again by themselves, and the reports and
+the limit that the run was given hold on, unless others are given here.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Collection
+import os
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Final
+
+import attrs
 
 from plainbox.cli.arguments import add_providers, add_session, find_session, load_catalogue
 from plainbox.cli.console.choose import can_ask
 from plainbox.cli.output import say, warn
-from plainbox.cli.reports import check_formats
+from plainbox.cli.reports import Report, check_formats
 from plainbox.cli.running import EXIT_STOPPED, add_running, carry_through, is_durable, tell_settled, tidy_up
 from plainbox.cli.stored import stored_metadata, stored_providers
 from plainbox.config import Settings, load_settings
@@ -23,6 +27,7 @@ from plainbox.errors import SessionError, UsageError
 from plainbox.runner import SessionRun
 from plainbox.runner.interrupted import CHOICES, Decision, ResumePolicy
 from plainbox.runner.phases import APP_ID
+from plainbox.runner.selection import Selection, WantedReport
 from plainbox.session.resume import ResumeFlag
 from plainbox.session.storage import SessionStorage, SessionStorageRepository
 
@@ -59,11 +64,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.auto:
         from plainbox.cli.auto import go_on_by_itself
 
+        _refuse_decisions(arguments)
         return go_on_by_itself(arguments)
     if arguments.session is not None:
         storage = find_session(arguments.session)
     else:
-        newest = newest_incomplete(or_running=True)
+        newest = newest_incomplete(or_blocked=True, stuck_too=arguments.insist)
         if newest is None:
             raise UsageError("there is no session to go on with", hint="plainbox session list shows all sessions")
         storage = newest
@@ -73,6 +79,14 @@ def run(arguments: argparse.Namespace) -> int:
     elif arguments.comment is not None:
         raise UsageError("--comment says why the job has the outcome that --outcome names")
     return go_on(storage, arguments, insist=arguments.insist, decision=decision, flags=arguments.flags)
+
+
+def _refuse_decisions(arguments: argparse.Namespace) -> None:
+    """Refuse, beside --auto, what somebody has decided who is not there: it would have no effect."""
+    given = [f"--{name}" for name in ("insist", "outcome", "comment") if getattr(arguments, name)]
+    given += [option for option, flag, _ in _FLAGS if flag in arguments.flags]
+    if given:
+        raise UsageError(f"--auto goes on without a decision, so not with {' and '.join(given)}", hint="leave out --auto")
 
 
 def go_on(
@@ -98,27 +112,48 @@ def go_on(
     catalogue = load_catalogue([*named, *stored_providers(metadata, named)])
     # Before the session is opened: that gives the interrupted job its verdict.
     check_formats(catalogue.units, arguments.reports)
+    selection = _with_options(Selection.from_blob(metadata.app_blob), arguments)
     settings = load_settings()
     if not is_durable(arguments, settings):
         storage = SessionStorage(storage.location, durable=False)
     with SessionRun.reopen(
         catalogue,
         storage,
-        timeout_s=arguments.timeout,
+        timeout_s=selection.timeout_s,
         max_log_bytes=settings.max_log_bytes,
         insist=insist,
         flags=flags,
         policy=_policy(settings, decision, asks=can_ask() and not arguments.no_input),
     ) as session_run:
         session_run.stop.tick = tick or session_run.stop.tick
+        session_run.state.metadata.app_blob = selection.as_blob()
         if "stuck" in session_run.state.metadata.flags:
             tell_settled(session_run)
             say(f"Session {storage.id} was opened again and again without a new result.")
             say(f"Try once more with: plainbox resume --insist {storage.id}")
             return EXIT_STOPPED
+        # Those of the session were checked when it was begun: one that cannot be written now costs no result.
+        arguments.reports = [Report(report.format, report.path, report.options) for report in selection.reports]
         code = carry_through(session_run, arguments)
     tidy_up(settings)
     return code
+
+
+def wanted_reports(reports: Iterable[Report]) -> list[WantedReport]:
+    """Return reports as a session keeps them: in their places, wherever it is gone on with."""
+    return [
+        WantedReport(report.format, report.path if report.path == "-" else os.path.abspath(report.path), report.options)
+        for report in reports
+    ]
+
+
+def _with_options(selection: Selection, arguments: argparse.Namespace) -> Selection:
+    """Return what the session was asked to do, with the limit and the reports that are given now instead of its own."""
+    return attrs.evolve(
+        selection,
+        timeout_s=arguments.timeout or selection.timeout_s,
+        reports=wanted_reports(arguments.reports) or selection.reports,
+    )
 
 
 def _policy(settings: Settings, decision: Decision | None, *, asks: bool) -> ResumePolicy:
@@ -132,21 +167,22 @@ def _policy(settings: Settings, decision: Decision | None, *, asks: bool) -> Res
     )
 
 
-def newest_incomplete(*, or_running: bool = False) -> SessionStorage | None:
+def newest_incomplete(*, or_blocked: bool = False, stuck_too: bool = False) -> SessionStorage | None:
     """Return the youngest session that can be gone on with; of those that cannot be read a warning tells.
 
-    One that is running cannot; with ``or_running`` it is returned when there is no other.
+    One that is running cannot, nor, unless ``stuck_too``, one that was given up as stuck; with ``or_blocked`` the
+    youngest of these is returned when there is no other.
     """
-    running: SessionStorage | None = None
+    blocked: SessionStorage | None = None
     for storage in SessionStorageRepository().get_storage_list():
         try:
             metadata = stored_metadata(storage)
-            is_running = storage.is_locked()
+            is_blocked = storage.is_locked() or ("stuck" in metadata.flags and not stuck_too)
         except (SessionError, OSError) as error:
             warn(f"session {storage.id} is passed over: {error}", getattr(error, "hint", None))
             continue
         if metadata.app_id == APP_ID and metadata.flags & {"incomplete", "setting_up"}:
-            if not is_running:
+            if not is_blocked:
                 return storage
-            running = running or storage
-    return running if or_running else None
+            blocked = blocked or storage
+    return blocked if or_blocked else None

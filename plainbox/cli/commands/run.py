@@ -3,7 +3,7 @@
 
 Run a test plan, or the jobs that patterns mean, and report. A plan is named by its full id, or by a partial id that only
 one has; anything else is a regular expression for ids of jobs and templates. Nothing need be named when a provider that
-is named has one test plan.
+is named has one test plan. The reports and --timeout stay with the session: resume uses them, too.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 
 from plainbox.cli.arguments import add_providers, load_catalogue
+from plainbox.cli.commands.resume import wanted_reports
 from plainbox.cli.console.choose import can_ask, choose, confirm
 from plainbox.cli.output import say
 from plainbox.cli.plans import report_plan
@@ -67,6 +68,8 @@ def _selection(catalogue: Catalogue, arguments: argparse.Namespace, asks: bool) 
         "match": arguments.match,
         "exclude": arguments.exclude,
         "providers": [str(named_directory(directory).resolve()) for directory in arguments.providers],
+        "timeout_s": arguments.timeout,
+        "reports": wanted_reports(arguments.reports),
     }
     plans = [plan for plan in (_plan(catalogue, word) for word in words) if plan is not None]
     if plans and len(words) > 1:

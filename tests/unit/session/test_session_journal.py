@@ -780,3 +780,15 @@ def test_a_new_generation_goes_on_telling_the_past(tmp_path: Path, how: str) -> 
     assert told[2:4] == before[1:]
     assert storage.journal_info().generation == 2
     assert sum(record["t"] == "ck" for record in records) == 0
+
+
+def test_of_too_many_remarks_the_oldest_openings_go_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a salvage has noted is told for ever."""
+    monkeypatch.setattr(journal_module, "_MAX_REMARKS", 4)
+    storage = session_with(tmp_path, 1)
+    for kind in ("salvage", "a", "b", "c", "d"):
+        storage.note(kind, {}, now=True)
+        storage.unlock()
+    storage.compact()
+    told = [(record["t"], record.get("kind")) for record in storage.records() if record["t"] in ("open", "note")]
+    assert told == [("note", kind) for kind in ("salvage", "b", "c", "d")] + [("open", None)]

@@ -313,3 +313,20 @@ def test_locking_what_is_not_there_says_so(tmp_path: Path) -> None:
     storage.close()
     with pytest.raises(StorageClosedError):
         storage.lock()
+
+
+def test_something_else_in_the_place_of_the_lock(tmp_path: Path) -> None:
+    """A FIFO makes nobody wait: nobody owns such a session, nobody can, and it can be removed."""
+    storage = SessionStorage.create(tmp_path)
+    storage.save_checkpoint(full(meta={"title": "t"}))
+    storage.unlock()
+    place = Path(storage.location, "lock")
+    place.unlink()
+    os.mkfifo(place)
+    other = SessionStorage(storage.location)
+    assert other.owner() is None
+    assert b'"title":"t"' in other.load_checkpoint()
+    with pytest.raises(StorageError, match=r"cannot be locked.*not a regular file"):
+        other.lock()
+    other.remove()
+    assert not Path(storage.location).exists()

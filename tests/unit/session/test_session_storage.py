@@ -23,7 +23,9 @@ from plainbox.errors import (
 )
 from plainbox.session import journal_reader
 from plainbox.session import storage as storage_module
+from plainbox.session.facts import facts_of
 from plainbox.session.generation import FileIdentity, read_generation
+from plainbox.session.manager import SessionManager
 from plainbox.session.storage import SessionStorage, SessionStorageRepository
 from plainbox.session.tree import canonical_full
 from plainbox.testing.files import FaultyFiles
@@ -515,3 +517,27 @@ def test_one_session_at_most_is_kept_in_memory(tmp_path: Path, readings: list[in
     stored[0].load_checkpoint()
     stored[2].load_checkpoint()
     assert len(readings) == 4
+
+
+def test_a_journal_beyond_all_measure_is_not_read(tmp_path: Path) -> None:
+    """A huge file in the place of a journal is a session that cannot be read, with the reason."""
+    storage = session_with(tmp_path, 1)
+    storage.unlock()
+    os.truncate(journal_of(storage), 200 * 1024**3)
+    with pytest.raises(CorruptedSessionError, match="longer than"):
+        SessionStorage(storage.location).peek_metadata()
+    facts = facts_of(SessionStorage(storage.location))
+    assert facts.state == "unreadable"
+
+
+def test_deep_nesting_is_told_and_costs_no_other_session(tmp_path: Path) -> None:
+    """Values nested as deeply as a record can hold are listed; resuming such a session ends in an error of ours."""
+    deep: dict = {}
+    for _ in range(900):
+        deep = {"a": deep}
+    storage = SessionStorage.create(tmp_path)
+    storage.save_checkpoint(full(meta={"title": "deep"}, jobs={"a": {"sum": "0"}}, res=[["a", 1, {"x": deep}]]))
+    storage.unlock()
+    assert facts_of(SessionStorage(storage.location)).title == "deep"
+    with pytest.raises(CorruptedSessionError):
+        SessionManager.load_session([], SessionStorage(storage.location))
