@@ -135,7 +135,8 @@ def tell_settled(run: SessionRun) -> None:
     """Say what became of the jobs that were running when the session ended."""
     for job, result in run.settled:
         label = OUTCOME_METADATA_MAP[result.outcome].label
-        say(f"{job.id} was interrupted: {label} - {first_reason(result)}")
+        reason = first_reason(result).removeprefix("interrupted: ")
+        say(f"{job.id} was interrupted: {label} - {reason}")
 
 
 def exit_code_of_stop(stop: StopRequest, received: list[int]) -> int:

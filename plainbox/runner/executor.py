@@ -8,6 +8,7 @@ process waits for it), and the log is complete and durable before the result is 
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -25,10 +26,12 @@ from plainbox.session.manager import SessionManager
 from plainbox.session.metadata import RunningAttempt
 from plainbox.session.outcome import Outcome
 from plainbox.session.result import JobResult, JobResultBuilder
+from plainbox.session.storage import SessionStorage
+from plainbox.session.systemd import RESUME_ENVIRONMENT
 from plainbox.tasks import ExecutionEngine, JobReport, ProcessIdentity, StreamName, Surroundings
 from plainbox.tasks import Result as TaskResult
 
-__all__ = ["JobExecutor"]
+__all__ = ["JobExecutor", "is_armed"]
 
 
 #: What a shutdown sends to every process, and how long it may take to reach this one, too.
@@ -40,6 +43,11 @@ _LOG_REMARKS = {
     "truncated": "the log has reached its limit: what the job printed later is not kept",
     "incomplete": "part of what the job printed is lost: there was no space left for the log",
 }
+
+
+def is_armed(storage: SessionStorage) -> bool:
+    """Tell whether the session goes on after a restart: what it has not made durable would then happen again."""
+    return os.path.lexists(os.path.join(storage.location, RESUME_ENVIRONMENT))
 
 
 class _LogSink:
@@ -120,6 +128,8 @@ class JobExecutor:
             try:
                 if self._auto_resume is not None:
                     self._auto_resume.arm_for(job)
+                    if is_armed(storage):
+                        storage.make_durable()
                 surroundings = Surroundings(
                     environment=self._environment.of(job),
                     output=_LogSink(log, watch),

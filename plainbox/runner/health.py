@@ -25,10 +25,10 @@ from plainbox.session.restart import INSTALL_COMMAND, armed_sessions, choose_str
 from plainbox.session.storage import SessionStorage, SessionStorageRepository
 from plainbox.session.systemd import ResumeUnit, Scope, user_name
 
-__all__ = ["Check", "Grade", "check_file_system", "check_machine"]
+__all__ = ["Check", "Grade", "check_file_system", "check_machine", "check_systemd"]
 
 _MOUNTS: Final = "/proc/self/mountinfo"
-_LINGER: Final = "/var/lib/systemd/linger"
+_LINGER: Final = "var/lib/systemd/linger"
 _IN_MEMORY = frozenset({"tmpfs", "ramfs"})
 _REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "afs", "ceph", "fuse.sshfs", "glusterfs", "fuse.glusterfs"})
 _MIB = 1024 * 1024
@@ -152,8 +152,9 @@ def _check_units(repository: str) -> Iterator[Check]:
         yield Check(name, grade, "after a restart nothing goes on with a session by itself", INSTALL_COMMAND)
     for unit in installed:
         yield _check_unit(unit, repository)
-    if any(unit.scope == "user" and unit.serves(repository) for unit in installed):
-        yield _check_linger()
+    if installed or setting in ("auto", "systemd"):
+        by_user = any(unit.scope == "user" and unit.serves(repository) for unit in installed)
+        yield from check_systemd(by_user=by_user)
 
 
 def _check_unit(unit: ResumeUnit, repository: str) -> Check:
@@ -166,12 +167,23 @@ def _check_unit(unit: ResumeUnit, repository: str) -> Check:
     return Check(name, Grade.OK, f"{unit.path} is installed and current")
 
 
-def _check_linger() -> Check:
-    user = user_name()
-    if os.path.exists(os.path.join(_LINGER, user)):
-        return Check("linger", Grade.OK, f"the services of {user} start with the machine")
-    message = f"the services of {user} start when {user} logs in, not with the machine"
-    return Check("linger", Grade.WARNING, message, "loginctl enable-linger")
+def check_systemd(*, by_user: bool, root: str = "/") -> Iterator[Check]:
+    """Yield whether systemd is there to start units; with ``by_user`` also whether those of this user need no login."""
+    runs = os.path.isdir(os.path.join(root, "run/systemd/system"))
+    if not runs:
+        advice = "have 'plainbox resume --auto SESSION' started by something else, or use auto_resume = desktop"
+        yield Check("systemd", Grade.WARNING, "systemd does not run here: its units go on with nothing", advice)
+    if not by_user:
+        return
+    user, number = user_name(), os.geteuid()
+    if not os.path.exists(os.path.join(root, _LINGER, user)):
+        message = f"the services of {user} start when {user} logs in, not with the machine"
+        yield Check("linger", Grade.WARNING, message, "loginctl enable-linger")
+    elif runs and not os.path.isdir(os.path.join(root, f"run/user/{number}/systemd")):
+        message = f"the services of {user} should have started with the machine, and do not run"
+        yield Check("linger", Grade.WARNING, message, f"systemctl status user@{number}.service")
+    else:
+        yield Check("linger", Grade.OK, f"the services of {user} start with the machine")
 
 
 def _check_sessions(repository: str) -> Iterator[Check]:

@@ -205,7 +205,7 @@ def _decided(decision: Decision, circumstances: Circumstances) -> Verdict:
     reason = f": {decision.comment}" if decision.comment else ""
     return Verdict(
         Outcome.CRASH,
-        f"interrupted; the operator wants another attempt{reason}; {again}",
+        f"interrupted: the operator wants another attempt{reason}; {again}",
         rule="operator",
         origin="operator",
         retry=circumstances.known and circumstances.attempts_left > 0,

@@ -14,7 +14,8 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 from plainbox.processes import ProcessStat, group_alive, read_stat, scan
 from plainbox.session.metadata import RunningAttempt
@@ -27,30 +28,51 @@ _GRACE_S = 5.0
 _KILL_WAIT_S = 30.0
 _PAUSE_S = 0.02
 SHARE_VARIABLE = "PLAINBOX_SESSION_SHARE"
+_Key: TypeAlias = tuple[int, int]
 
 
-def end_leftovers(job_id: str, attempt: RunningAttempt, share_dir: str, *, grace_s: float = _GRACE_S) -> None:
+def end_leftovers(
+    job_id: str,
+    attempt: RunningAttempt,
+    share_dir: str,
+    *,
+    grace_s: float = _GRACE_S,
+    tick: Callable[[], None] = lambda: None,
+) -> list[ProcessStat]:
     """End what an attempt of this boot has left running: SIGTERM, after ``grace_s`` SIGKILL; return when it is gone.
 
-    Processes that cannot be ended are told in the log.
+    What cannot be ended is logged, once for each process, and returned; a process that the system protects from us is
+    not waited for. ``tick`` is called again and again in the meantime.
     """
-    told: set[ProcessStat] = set()
+    told: set[_Key] = set()
+    protected: dict[_Key, ProcessStat] = {}
+    left: list[ProcessStat] = []
     for number, wait_s in ((signal.SIGTERM, grace_s), (signal.SIGKILL, _KILL_WAIT_S)):
         deadline = time.monotonic() + wait_s
-        while left := list(_leftovers(attempt, share_dir)):
+        while left := [item for item in _leftovers(attempt, share_dir) if _key(item) not in protected]:
             if not told:
                 _log.warning("Ending %d process(es) that %s has left running", len(left), job_id)
             for process in left:
                 # A process that came in the meantime gets the signal too, the others get SIGTERM once.
-                if number == signal.SIGKILL or process not in told:
-                    _send(process, number)
-            told.update(left)
+                if (number == signal.SIGKILL or _key(process) not in told) and not _send(process, number):
+                    protected[_key(process)] = process
+            told.update(map(_key, left))
+            tick()
             if time.monotonic() >= deadline:
                 break
-            time.sleep(_PAUSE_S)
-        else:
-            return
-    _log.warning("Processes of %s cannot be ended: %s", job_id, ", ".join(str(item.pid) for item in left))
+            if not all(_key(item) in protected for item in left):
+                time.sleep(_PAUSE_S)
+        if not left:
+            break
+    stubborn = [item for item in left if _key(item) not in protected]
+    for process in stubborn:
+        _log.warning("Process %d of %s does not end", process.pid, job_id)
+    return [*protected.values(), *stubborn]
+
+
+def _key(process: ProcessStat) -> _Key:
+    """Return what stays the same of a process as long as it lives."""
+    return process.pid, process.start_ticks
 
 
 def _leftovers(attempt: RunningAttempt, share_dir: str) -> Iterator[ProcessStat]:
@@ -86,17 +108,22 @@ def _carries(pid: int, marker: bytes) -> bool:
         return False
 
 
-def _send(process: ProcessStat, number: signal.Signals) -> None:
-    """Send a signal to this process, and not to another one that has got its number since."""
+def _send(process: ProcessStat, number: signal.Signals) -> bool:
+    """Send a signal to this process, and not to another one that has got its number since.
+
+    Return whether that is possible; a process that is gone needs none.
+    """
     try:
         descriptor = os.pidfd_open(process.pid)
-    except OSError:
-        return
-    try:
-        now = read_stat(process.pid)
-        if now is not None and now.start_ticks == process.start_ticks:
-            signal.pidfd_send_signal(descriptor, number)
+        try:
+            now = read_stat(process.pid)
+            if now is not None and now.start_ticks == process.start_ticks:
+                signal.pidfd_send_signal(descriptor, number)
+        finally:
+            os.close(descriptor)
+    except ProcessLookupError:
+        return True
     except OSError as error:
         _log.warning("Process %d cannot be ended: %s", process.pid, error.strerror)
-    finally:
-        os.close(descriptor)
+        return False
+    return True

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import Self
 
@@ -23,7 +23,7 @@ from plainbox.errors import (
 )
 from plainbox.providers import Catalogue
 from plainbox.runner.environment import JobEnvironment
-from plainbox.runner.executor import JobExecutor
+from plainbox.runner.executor import JobExecutor, is_armed
 from plainbox.runner.interrupted import ResumePolicy
 from plainbox.runner.janitor import clear_dead_directories
 from plainbox.runner.manifest import RECORDS_NAME, load_manifest, manifest_records
@@ -155,16 +155,20 @@ class SessionRun:
         flags: Collection[str] = (),
         policy: ResumePolicy | None = None,
         engine: ExecutionEngine | None = None,
+        tick: Callable[[], None] | None = None,
     ) -> Self:
         """Return the run of a stored session; what was running when it ended has its result.
 
         With ``insist`` a session that was given up as stuck is tried once more. ``flags`` are those of
-        :class:`~plainbox.session.resume.ResumeFlag`, ``policy`` is for what was running.
+        :class:`~plainbox.session.resume.ResumeFlag`, ``policy`` is for what was running. ``tick`` is called again and
+        again from here on, by all that may take long.
         """
         storage.lock()
         try:
             storage.environment = EnvironmentSnapshot.taken(catalogue).as_dict()
             storage.why = "resume"
+            if is_armed(storage):
+                storage.make_durable()
             WellKnownDirsHelper(storage).populate()
             try:
                 manager = SessionManager.load_session(list(catalogue.units), storage, flags=flags)
@@ -184,6 +188,7 @@ class SessionRun:
                 metadata.resume_count = 0
             selection = Selection.from_blob(metadata.app_blob)
             run = cls(manager, catalogue, selection, timeout_s=timeout_s, max_log_bytes=max_log_bytes, engine=engine)
+            run.stop.tick = tick or run.stop.tick
             run._prepare()
             units = manager.state.unit_list_version
 
@@ -192,7 +197,7 @@ class SessionRun:
                 if manager.state is not None and manager.state.unit_list_version != units:
                     run._reselect()
 
-            run.settled = settle_interrupted(manager, policy, afterwards=reselect)
+            run.settled = settle_interrupted(manager, policy, stop=run.stop, afterwards=reselect)
             if metadata.setting_up:
                 run.runner.again = {job.id for job in run.state.run_list if run._has_failed(job)}
         except BaseException:

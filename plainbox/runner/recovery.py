@@ -15,7 +15,9 @@ import attrs
 from plainbox.errors import SessionResumeError, UsageError
 from plainbox.runner.interrupted import Circumstances, ResumePolicy, Verdict, judge, must_say_why, read_left_result
 from plainbox.runner.leftovers import end_leftovers
-from plainbox.runner.watchdog import take_watchdog_mark
+from plainbox.runner.space import with_space
+from plainbox.runner.stop import StopRequest
+from plainbox.runner.watchdog import has_watchdog_mark, take_watchdog_mark
 from plainbox.session.boot import boot_identity
 from plainbox.session.dirs import WellKnownDirsHelper
 from plainbox.session.iolog import seal_log
@@ -23,16 +25,18 @@ from plainbox.session.jobs import JobState
 from plainbox.session.manager import SessionManager
 from plainbox.session.metadata import RunningAttempt, SessionMetaData
 from plainbox.session.outcome import Outcome
-from plainbox.session.result import JobResult, JobResultBuilder
+from plainbox.session.result import JobResult, JobResultBuilder, JsonValue
 from plainbox.session.suspend import is_stand_in
 from plainbox.units import JobDefinition
 
-__all__ = ["DECISION_NOTE", "STUCK_NOTE", "settle_interrupted"]
+__all__ = ["DECISION_NOTE", "LEFTOVERS_NOTE", "STUCK_NOTE", "settle_interrupted"]
 
 _log = logging.getLogger(__name__)
 
-#: Kinds of notes in the journal: a verdict about an interrupted attempt, and that a session has been given up.
+#: Kinds of notes in the journal: a verdict about an interrupted attempt, processes of one that could not be ended, and
+#: that a session has been given up.
 DECISION_NOTE = "resume-decision"
+LEFTOVERS_NOTE = "leftovers"
 STUCK_NOTE = "stuck"
 
 _STUCK_OPENINGS = 5
@@ -42,17 +46,20 @@ def settle_interrupted(
     manager: SessionManager,
     policy: ResumePolicy | None = None,
     *,
+    stop: StopRequest | None = None,
     afterwards: Callable[[], None] | None = None,
 ) -> list[tuple[JobDefinition, JobResult]]:
     """Give every interrupted attempt its result, durable when this returns; return the jobs and their results.
 
-    Processes of the attempts that still run on the same boot are ended first. A session that was opened five times
-    without a new result gets the flag ``stuck``; a verdict that is not to be repeated is such a result, and a decision
-    of a person begins the count anew. ``afterwards`` may change the session further before all of it is made durable in
-    one checkpoint. A decision that is about nothing, or lacks its reason, raises :class:`UsageError` before anything
-    has changed.
+    That the session was opened is made durable first, so that a tester which dies in here is counted. Then the processes
+    of the attempts that still run on the same boot are ended. A session that was opened five times without a new result
+    gets the flag ``stuck``; a verdict that is not to be repeated is such a result, and a decision of a person begins the
+    count anew. ``afterwards`` may change the session further before all of it is made durable in one checkpoint. Both
+    checkpoints wait for space until ``stop`` asks for an end; its ``tick`` is called between the steps. A decision that
+    is about nothing, or lacks its reason, raises :class:`UsageError` before anything has changed.
     """
     policy = policy or ResumePolicy()
+    stop = stop or StopRequest()
     state = manager.state
     assert state is not None
     metadata, clock = state.metadata, manager.storage.clock
@@ -63,11 +70,17 @@ def settle_interrupted(
     }
     _check_decision(manager, policy, [job_state for _, job_state in running.values()])
     metadata.resume_count += 1
+    # One more than a session has that comes to the end of this: its testers have died in here.
+    _give_up(manager, metadata, _STUCK_OPENINGS + 1)
+    with_space(manager.checkpoint, stop)
     identity = boot_identity()
     share_dir = WellKnownDirsHelper(manager.storage).share_pathname
     for job_id, attempt in metadata.running.items():
         if attempt.boot_id == identity.id:
-            end_leftovers(job_id, attempt, share_dir)
+            left = end_leftovers(job_id, attempt, share_dir, tick=stop.tick)
+            if left:
+                processes: list[JsonValue] = [{"pid": process.pid, "name": process.name} for process in left]
+                manager.storage.note(LEFTOVERS_NOTE, {"job": job_id, "processes": processes})
     known = Circumstances(
         boot_id=identity.id,
         weak_boot_id=identity.weak,
@@ -78,10 +91,11 @@ def settle_interrupted(
         retry_by_default=policy.retry_by_default,
         noreturn_needs_reboot=policy.noreturn_needs_reboot,
         openings=metadata.resume_count,
-        hung=take_watchdog_mark(manager.storage.location),
+        hung=has_watchdog_mark(manager.storage.location),
     )
     settled = []
     for job_id, (attempt, job_state) in running.items():
+        stop.tick()
         circumstances = attrs.evolve(known, attempts_left=job_state.attempts, known=not _is_undefined(job_state))
         verdict = _verdict(job_state, attempt, circumstances, policy)
         manager.storage.note(
@@ -98,15 +112,23 @@ def settle_interrupted(
         state.update_job_result(job_state.job, _result(manager, attempt, verdict))
         settled.append((job_state.job, job_state.result))
         _count(metadata, verdict)
-    if metadata.resume_count >= _STUCK_OPENINGS and "stuck" not in metadata.flags:
-        metadata.flags.add("stuck")
-        manager.storage.note(STUCK_NOTE, {"openings": metadata.resume_count})
+    _give_up(manager, metadata, _STUCK_OPENINGS)
     metadata.running = {}
     metadata.boot_id = identity.id
     if afterwards is not None:
         afterwards()
-    manager.checkpoint()
+        stop.tick()
+    with_space(manager.checkpoint, stop)
+    # Whoever goes on after a death before this point has to know it, too.
+    take_watchdog_mark(manager.storage.location)
     return settled
+
+
+def _give_up(manager: SessionManager, metadata: SessionMetaData, openings: int) -> None:
+    """Mark a session as stuck that was opened so often without a new result."""
+    if metadata.resume_count >= openings and "stuck" not in metadata.flags:
+        metadata.flags.add("stuck")
+        manager.storage.note(STUCK_NOTE, {"openings": metadata.resume_count})
 
 
 def _check_decision(manager: SessionManager, policy: ResumePolicy, interrupted: list[JobState]) -> None:

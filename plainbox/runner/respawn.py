@@ -17,7 +17,7 @@ from contextlib import suppress
 from plainbox.config import load_settings
 from plainbox.errors import JobStartError, StorageFullError, UsageError
 from plainbox.runner.watchdog import take_watchdog_mark
-from plainbox.session.atomic import remove_file, write_file
+from plainbox.session.atomic import open_share, remove_file, write_file
 from plainbox.session.dirs import WellKnownDirsHelper
 from plainbox.session.files import FULL_ERRORS, FileOps
 from plainbox.session.restart import INSTALL_COMMAND, choose_strategy, diffuse_everywhere
@@ -83,11 +83,13 @@ class AutoResume:
         files = self._storage.files
         diffuse_everywhere(self._storage.id, os.path.dirname(self._location), files, app_id=self._app_id)
         take_watchdog_mark(self._location)
-        share_dir = WellKnownDirsHelper(self._storage).share_pathname
-        for path in (*(os.path.join(share_dir, name) for name in RESPAWN_NAMES), self._environment_path):
-            # Of no use any more, and of no harm where it stays.
-            with suppress(OSError):
-                remove_file(files, path)
+        # What follows is of no use any more, and of no harm where it stays.
+        with suppress(OSError):
+            remove_file(files, self._environment_path)
+        with suppress(OSError), open_share(files, WellKnownDirsHelper(self._storage).share_pathname) as share_fd:
+            for name in RESPAWN_NAMES:
+                with suppress(OSError):
+                    remove_file(files, name, dir_fd=share_fd)
 
     @property
     def _environment_path(self) -> str:

@@ -46,6 +46,10 @@ class WantedReport:
     options: tuple[str, ...] = attrs.field(default=(), converter=_texts)
 
 
+def _reports(value: Iterable[WantedReport]) -> tuple[WantedReport, ...]:
+    return tuple(value)
+
+
 @attrs.frozen
 class Selection:
     """``plan_id`` or ``patterns`` say what runs; ``match`` keeps, ``exclude`` drops what their patterns match.
@@ -61,7 +65,7 @@ class Selection:
     exclude: tuple[str, ...] = attrs.field(default=(), converter=_texts)
     providers: tuple[str, ...] = attrs.field(default=(), converter=_texts)
     timeout_s: float | None = attrs.field(default=None, converter=attrs.converters.optional(_limit))
-    reports: tuple[WantedReport, ...] = attrs.field(default=(), converter=tuple)
+    reports: tuple[WantedReport, ...] = attrs.field(default=(), converter=_reports)
 
     def __attrs_post_init__(self) -> None:
         # A pattern that cannot be used is refused before there is a session that it would end.
@@ -91,7 +95,7 @@ class Selection:
                 ],
                 **lists,
             )
-        except (ValueError, TypeError, AttributeError, KeyError):
+        except (ValueError, TypeError, AttributeError, KeyError, OverflowError):
             raise CorruptedSessionError("what the session was asked to run makes no sense") from None
 
     def setup_jobs(self, state: SessionState, plan: FlatPlan | None) -> list[JobDefinition]:

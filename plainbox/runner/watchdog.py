@@ -14,7 +14,7 @@ from typing import Self
 
 from plainbox.session.systemd import MARK_NAME
 
-__all__ = ["Watchdog", "take_watchdog_mark"]
+__all__ = ["Watchdog", "has_watchdog_mark", "take_watchdog_mark"]
 
 _MAX_PAUSE_S = 10.0
 
@@ -61,8 +61,13 @@ class Watchdog:
             return
 
 
+def has_watchdog_mark(session_dir: str) -> bool:
+    """Tell whether systemd has ended the last tester of the session because it had hung."""
+    return os.path.lexists(os.path.join(session_dir, MARK_NAME))
+
+
 def take_watchdog_mark(session_dir: str) -> bool:
-    """Tell whether systemd has ended the last tester of the session because it had hung, and forget it."""
+    """Tell whether there was such a mark, and forget it."""
     try:
         os.unlink(os.path.join(session_dir, MARK_NAME))
     except OSError:

@@ -6,8 +6,9 @@ The file is a ``.tar.gz``. All its members lie below ``<id>.session/``; the firs
     {"schema": "plainbox.archive/1", "id": ..., "directories": [path], "files": [{"path", "size", "sha256"}],
      "left_out": [path]}
 
-then come the directories and the files in the order of the manifest. The lock, what an interrupted writer left (``.tmp``)
-and what is neither file nor directory are not in it. Names, times and contents decide the bytes: owners are nobody, modes
+then come the directories and the files in the order of the manifest. The lock, a journal that was never finished
+(``journal-*.pbj.tmp``) and the manifest of an archive that was unpacked by hand are not in it; what else cannot be in it is
+in ``left_out``. Names, times and contents decide the bytes: owners are nobody, modes
 are the owner's. ``plainbox session archive`` and ``restore`` call this.
 
 What must stay true: nothing of the session is understood here, so a damaged one is carried like any other. An archive
@@ -24,6 +25,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import stat
 import tarfile
 from collections.abc import Iterator
@@ -41,6 +43,7 @@ from plainbox.errors import (
 )
 from plainbox.session.archive_reader import (
     MANIFEST,
+    MANIFEST_BYTES,
     SCHEMA,
     Archive,
     ArchiveReader,
@@ -48,6 +51,7 @@ from plainbox.session.archive_reader import (
     StoredFile,
     bad_archive,
     check_archive,
+    read_manifest,
     reading,
 )
 from plainbox.session.directory import NEW_PREFIX, SUFFIX, make_private_directories, remove_tree, usable_repository
@@ -56,9 +60,10 @@ from plainbox.session.lock import LOCK_NAME, SessionLock
 from plainbox.session.retention import remove_session
 from plainbox.session.storage import SessionStorage, SessionStorageRepository
 
-__all__ = ["Archive", "Limits", "StoredFile", "check_archive", "restore_archive", "write_archive"]
+__all__ = ["Archive", "Limits", "StoredFile", "Written", "check_archive", "restore_archive", "write_archive"]
 
 _CHUNK_BYTES: Final = 1024 * 1024
+_UNFINISHED_JOURNAL = re.compile(r"journal-[0-9]+\.pbj\.tmp")
 #: What keeps a lock from being taken although nobody has it: then nobody can become a writer either.
 _NO_WRITER: Final = NOT_REGULAR | {errno.EROFS, errno.EACCES, errno.EPERM}
 
@@ -66,37 +71,64 @@ _NO_WRITER: Final = NOT_REGULAR | {errno.EROFS, errno.EACCES, errno.EPERM}
 # Writing
 
 
-def write_archive(storage: SessionStorage, target: Path, *, replace: bool = False, remove: bool = False) -> Archive:
+@attrs.frozen
+class Written:
+    """What was archived, and the length of the file."""
+
+    archive: Archive
+    packed_bytes: int
+
+
+def write_archive(storage: SessionStorage, target: Path, *, replace: bool = False, remove: bool = False) -> Written:
     """Write the session into the file ``target``, durably and checked by reading it back; return what is in it.
 
     With ``remove`` the session is removed then, before anybody else can use it, unless something of it was left out.
 
     :raises LockedStorageError: somebody uses the session.
     :raises StorageError: it cannot be read, or the archive cannot be written.
-    :raises UsageError: there is such a file, and it was not to be replaced.
+    :raises UsageError: there is such a file, and it was not to be replaced; or it would lie in the session.
     """
     _check_target(target, replace)
-    temporary = target.with_name(f".{target.name[:200]}-{os.urandom(4).hex()}.tmp")
     with _nobody_writes(storage), _told_apart(storage, target):
+        _check_outside(storage, target)
+        temporary = target.with_name(f".{target.name[:200]}-{os.urandom(4).hex()}.tmp")
         archive = _survey(storage)
+        manifest = _manifest_of(archive)
         try:
-            _write(storage, archive, temporary)
+            _write(storage, archive, manifest, temporary)
             _read_back(temporary, archive)
+            written = os.lstat(temporary)
             _give_name(temporary, target, replace)
         finally:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
+        _check_in_place(target, written)
         if remove and not archive.left_out:
             removal = remove_session(storage)
             if removal.refused is not None:
                 raise StorageError(f"{target} is written, and the session stays: {removal.refused}")
-    return archive
+    return Written(archive, written.st_size)
 
 
 def _check_target(target: Path, replace: bool) -> None:
     if os.path.lexists(target) and not (replace and target.is_file() and not target.is_symlink()):
         hint = "--force replaces it" if target.is_file() and not target.is_symlink() else None
         raise UsageError(f"{target} exists", hint=hint)
+
+
+def _check_outside(storage: SessionStorage, target: Path) -> None:
+    """Raise when the archive would lie in the session, with which it would go."""
+    session = os.stat(storage.location)
+    real = Path(os.path.realpath(target.parent))
+    if any(os.path.samestat(session, os.stat(place)) for place in (real, *real.parents) if place.exists()):
+        raise UsageError(f"{target} would lie in the session itself", hint="-o names another place")
+
+
+def _check_in_place(target: Path, written: os.stat_result) -> None:
+    """Raise unless the file is there that was written and read back."""
+    found = os.lstat(target)
+    if not os.path.samestat(found, written) or found.st_size != written.st_size:
+        raise StorageError(f"somebody else changed the archive {target}")
 
 
 @contextlib.contextmanager
@@ -149,9 +181,11 @@ def _survey(storage: SessionStorage) -> Archive:
         with os.scandir(os.path.join(storage.location, below)) as entries:
             for entry in entries:
                 path = os.path.join(below, entry.name)
-                if not below and (entry.name in (LOCK_NAME, MANIFEST) or entry.name.endswith(".tmp")):
+                if not below and _is_made_anew(entry):
                     continue
-                if entry.is_dir(follow_symlinks=False):
+                if path in (LOCK_NAME, MANIFEST):
+                    left_out.append(path)
+                elif entry.is_dir(follow_symlinks=False):
                     directories.append(path)
                     waiting.append(path)
                 elif entry.is_file(follow_symlinks=False):
@@ -160,6 +194,34 @@ def _survey(storage: SessionStorage) -> Archive:
                     left_out.append(path)
     files.sort(key=lambda file: file.path)
     return Archive(storage.id, tuple(files), tuple(sorted(directories)), tuple(sorted(left_out)))
+
+
+def _is_made_anew(entry: os.DirEntry[str]) -> bool:
+    """Tell whether something at the top of a session is of no use elsewhere."""
+    if not entry.is_file(follow_symlinks=False):
+        return False
+    if entry.name == MANIFEST:
+        return _is_manifest(entry.path)
+    return entry.name == LOCK_NAME or _UNFINISHED_JOURNAL.fullmatch(entry.name) is not None
+
+
+def _is_manifest(path: str) -> bool:
+    with open(open_regular(path), "rb") as file:
+        try:
+            read_manifest(file.read(MANIFEST_BYTES + 1), Limits())
+        except SessionError:
+            return False
+    return True
+
+
+def _manifest_of(archive: Archive) -> bytes:
+    """Return the manifest; what a reader would not take is refused before anything is written."""
+    text = json.dumps({"schema": SCHEMA, **attrs.asdict(archive)}, indent=1, sort_keys=True).encode("ascii")
+    try:
+        read_manifest(text, Limits())
+    except CorruptedSessionError as error:
+        raise StorageError(f"the session {archive.id} cannot be in an archive: {error.message}") from None
+    return text
 
 
 def _measured(location: str, path: str) -> StoredFile:
@@ -172,22 +234,21 @@ def _measured(location: str, path: str) -> StoredFile:
     return StoredFile(path, size, digest.hexdigest())
 
 
-def _write(storage: SessionStorage, archive: Archive, temporary: Path) -> None:
+def _write(storage: SessionStorage, archive: Archive, manifest: bytes, temporary: Path) -> None:
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with open(descriptor, "wb") as raw:
         with (
             gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0, compresslevel=6) as packed,
             tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as tar,
         ):
-            _add_all(tar, storage, archive)
+            _add_all(tar, storage, archive, manifest)
         raw.flush()
         os.fsync(raw.fileno())
 
 
-def _add_all(tar: tarfile.TarFile, storage: SessionStorage, archive: Archive) -> None:
+def _add_all(tar: tarfile.TarFile, storage: SessionStorage, archive: Archive, manifest: bytes) -> None:
     top = archive.id + SUFFIX
-    text = json.dumps({"schema": SCHEMA, **attrs.asdict(archive)}, indent=1, sort_keys=True).encode("ascii")
-    tar.addfile(_member(f"{top}/{MANIFEST}", len(text)), io.BytesIO(text))
+    tar.addfile(_member(f"{top}/{MANIFEST}", len(manifest)), io.BytesIO(manifest))
     for path in archive.directories:
         directory = _member(f"{top}/{path}", 0)
         directory.type, directory.mode = tarfile.DIRTYPE, 0o700
@@ -306,7 +367,13 @@ def _check_room(archive: Archive, base: str) -> None:
 
 def _usable_id(wanted: str | None, own: str) -> str:
     name = (own if wanted is None else wanted).removesuffix(SUFFIX)
-    good = name.isprintable() and "/" not in name and not name.startswith(".") and len(name.encode("utf-8")) <= 200
+    good = (
+        not name.endswith(SUFFIX)
+        and name.isprintable()
+        and "/" not in name
+        and not name.startswith(".")
+        and len(name.encode("utf-8")) <= 200
+    )
     if name and good:
         return name
     if wanted is None:

@@ -3,17 +3,18 @@
 
 :mod:`plainbox.session.archive` has the format, and calls this to check what it has written and to restore. What must
 stay true: an archive is hostile. Nothing is taken from it that its manifest has not announced and whose name could lead
-out of the session, and what is unpacked never grows beyond what was announced.
+out of the session, and what is unpacked never grows beyond what was announced. Nothing follows the last member but the
+padding of tar.
 """
 
 from __future__ import annotations
 
 import contextlib
-import gzip
 import hashlib
 import io
 import json
 import os
+import re
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -24,12 +25,13 @@ import attrs
 
 from plainbox.errors import CorruptedSessionError, IncompatibleSessionError
 from plainbox.session.codec import JsonObject
-from plainbox.session.directory import SUFFIX
+from plainbox.session.directory import IO_LOGS, SUFFIX
 from plainbox.session.files import open_regular
 from plainbox.session.lock import LOCK_NAME
 
 __all__ = [
     "MANIFEST",
+    "MANIFEST_BYTES",
     "SCHEMA",
     "Archive",
     "ArchiveReader",
@@ -37,20 +39,27 @@ __all__ = [
     "StoredFile",
     "bad_archive",
     "check_archive",
+    "read_manifest",
     "reading",
 ]
 
 SCHEMA: Final = "plainbox.archive/1"
 MANIFEST: Final = "archive.json"
 _CHUNK_BYTES: Final = 1024 * 1024
+_PACKED_BYTES: Final = 64 * 1024
 #: What headers between two members may take up; a long name has a header of its own.
 _HEADER_BYTES: Final = 256 * 1024
-_MANIFEST_BYTES: Final = 128 * 1024 * 1024
+MANIFEST_BYTES: Final = 32 * 1024 * 1024
+#: What a manifest says of each file needs so many of the characters that begin or part values in JSON.
+_MARKS_PER_FILE: Final = 4
+#: A session has at least one of these.
+_SESSION_MEMBER = re.compile(rf"journal-[0-9]+\.pbj|head\.json|{IO_LOGS}")
+_GZIP: Final = 16 + zlib.MAX_WBITS
 _LAST_MTIME: Final = 2**33
 _NAME_BYTES: Final = 255
 #: Leaves room for the path of the repository.
 _PATH_BYTES: Final = 3000
-_UNREADABLE = (tarfile.TarError, zlib.error, gzip.BadGzipFile, EOFError, ValueError, OverflowError, RecursionError)
+_UNREADABLE = (tarfile.TarError, zlib.error, EOFError, ValueError, OverflowError, RecursionError)
 
 
 @attrs.frozen
@@ -81,7 +90,7 @@ class Archive:
 class Limits:
     """What a restored session may hold at most."""
 
-    files: int = 1_000_000
+    files: int = 100_000
     size_bytes: int = 1024**4
 
 
@@ -105,15 +114,27 @@ def bad_archive(message: str, *, hint: str | None = None) -> CorruptedSessionErr
     return error
 
 
-class _Metered(io.RawIOBase):
-    """Hands out what is unpacked as long as it was allowed for, so that nothing grows beyond what was announced."""
+class _Unpacked(io.RawIOBase):
+    """Unpacks a file as long as it was allowed for, so that nothing grows beyond what was announced.
 
-    def __init__(self, source: BinaryIO) -> None:
-        self._source = source
+    The file is one piece of gzip, to its last byte.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._inflater = zlib.decompressobj(_GZIP)
         self.allowance = 0
 
     def read(self, size: int = -1) -> bytes:
-        data = self._source.read(min(size, _CHUNK_BYTES) if size >= 0 else _CHUNK_BYTES)
+        wanted = min(size, _CHUNK_BYTES) if size >= 0 else _CHUNK_BYTES
+        data = b""
+        while wanted and not data and not self._inflater.eof:
+            packed = self._inflater.unconsumed_tail or self._file.read(_PACKED_BYTES)
+            if not packed:
+                raise EOFError("it ends too early")
+            data = self._inflater.decompress(packed, wanted)
+        if self._inflater.eof and (self._inflater.unused_data or self._file.read(1)):
+            raise bad_archive("something follows its end")
         self.allowance -= len(data)
         if self.allowance < 0:
             raise bad_archive("it holds more than it says")
@@ -126,16 +147,16 @@ class ArchiveReader:
     Whoever iterates reads all the bytes of a file before going on to the next.
     """
 
-    def __init__(self, tar: tarfile.TarFile, source: _Metered, limits: Limits) -> None:
+    def __init__(self, tar: tarfile.TarFile, source: _Unpacked, limits: Limits) -> None:
         self._tar = tar
         self._source = source
         first = self._next()
         if first is None or not first.isreg() or not first.name.endswith(f"{SUFFIX}/{MANIFEST}"):
             raise bad_archive("it is no archive of a session")
         self._top = first.name.removesuffix(f"/{MANIFEST}")
-        if first.size > _MANIFEST_BYTES:
+        if first.size > MANIFEST_BYTES:
             raise bad_archive("its manifest is too long")
-        self.archive = _read_manifest(b"".join(self._bytes_of(first)), limits)
+        self.archive = read_manifest(b"".join(self._bytes_of(first)), limits)
         if self.archive.id + SUFFIX != self._top:
             raise bad_archive("its manifest is of another session")
 
@@ -155,9 +176,11 @@ class ArchiveReader:
             yield member, self._checked(member, stored)
         if self._next() is not None:
             raise bad_archive("it holds more than its manifest says")
-        self._source.allowance = _CHUNK_BYTES
-        while self._source.read(_CHUNK_BYTES):
-            pass  # the sum of the packed file is at its end
+        assert self._tar.fileobj is not None
+        # To its end, where the sum of the packed file is.
+        padding = self._tar.fileobj.read(tarfile.RECORDSIZE + 1)
+        if len(padding) > tarfile.RECORDSIZE or padding.strip(b"\0"):
+            raise bad_archive("something follows its last member")
 
     def _next(self) -> tarfile.TarInfo | None:
         self._source.allowance = _HEADER_BYTES
@@ -183,11 +206,8 @@ class ArchiveReader:
 def reading(path: Path, limits: Limits) -> Iterator[ArchiveReader]:
     """Open an archive up to its manifest; whatever is wrong with its bytes is told with its name."""
     try:
-        with (
-            open(open_regular(path), "rb") as file,
-            gzip.GzipFile(fileobj=file, mode="rb") as unpacked,
-        ):
-            source = _Metered(unpacked)  # type: ignore[arg-type]
+        with open(open_regular(path), "rb") as file:
+            source = _Unpacked(file)
             source.allowance = _HEADER_BYTES
             with tarfile.open(fileobj=source, mode="r|", errorlevel=2) as tar:
                 yield ArchiveReader(tar, source, limits)
@@ -197,7 +217,9 @@ def reading(path: Path, limits: Limits) -> Iterator[ArchiveReader]:
         raise bad_archive(f"{path} cannot be read as an archive: {error}") from error
 
 
-def _read_manifest(text: bytes, limits: Limits) -> Archive:
+def read_manifest(text: bytes, limits: Limits) -> Archive:
+    """Return what the text of a manifest announces; whatever is wrong with it is a :class:`CorruptedSessionError`."""
+    _check_size(text, limits)
     try:
         value = json.loads(text)
         schema = value["schema"]
@@ -208,20 +230,37 @@ def _read_manifest(text: bytes, limits: Limits) -> Archive:
                     hint="restore it with the version that wrote it",
                 )
             raise ValueError("it is no archive of a session")
+        _check_keys(value, {"schema", *(field.name for field in attrs.fields(Archive))})
         archive = Archive(
             id=_text(value["id"]),
-            files=tuple(_stored_file(item) for item in value["files"]),
+            files=tuple(map(_stored_file, value["files"])),
             directories=tuple(map(_text, value["directories"])),
             left_out=tuple(map(_text, value["left_out"])),
         )
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise bad_archive(f"its manifest makes no sense: {error}") from None
-    _check_names(archive)
     if len(archive.files) + len(archive.directories) > limits.files:
         raise bad_archive(f"it holds more than {limits.files} files")
+    _check_names(archive)
     if archive.size_bytes > limits.size_bytes:
         raise bad_archive(f"it holds {archive.size_bytes} bytes, more than {limits.size_bytes}")
+    if not any(map(_SESSION_MEMBER.fullmatch, (*archive.directories, *(file.path for file in archive.files)))):
+        raise bad_archive("it holds no session: neither a journal nor logs")
     return archive
+
+
+def _check_size(text: bytes, limits: Limits) -> None:
+    """Raise unless the text is as short and as plain as one of so many files: what JSON makes of another is huge."""
+    marks = sum(map(text.count, (b",", b"[", b"{")))
+    if len(text) > MANIFEST_BYTES or marks > _MARKS_PER_FILE * (limits.files + 1000):
+        raise bad_archive(f"its manifest is longer than one of {limits.files} files")
+    if not text.isascii():
+        raise bad_archive("its manifest makes no sense: it is not ASCII")
+
+
+def _check_keys(value: JsonObject, expected: set[str]) -> None:
+    if set(value) != expected:
+        raise ValueError(f"it should say {', '.join(sorted(expected))}")
 
 
 def _text(value: object) -> str:
@@ -231,6 +270,7 @@ def _text(value: object) -> str:
 
 
 def _stored_file(item: JsonObject) -> StoredFile:
+    _check_keys(item, {field.name for field in attrs.fields(StoredFile)})
     size, digest = item["size"], _text(item["sha256"])
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
         raise ValueError("a size is no number of bytes")

@@ -107,8 +107,9 @@ def snapshot_of(record: JsonObject) -> EnvironmentSnapshot:
 
 
 def stored_snapshots(records: Iterable[JsonObject]) -> list[EnvironmentSnapshot]:
-    """Return the snapshots of all openings that a journal tells of, oldest first."""
-    return [snapshot_of(record) for record in records if record.get("t") == "open"]
+    """Return the snapshots that the openings in a journal tell, oldest first; some, such as a compaction, have none."""
+    snapshots = (snapshot_of(record) for record in records if record.get("t") == "open")
+    return [snapshot for snapshot in snapshots if snapshot != EnvironmentSnapshot()]
 
 
 def check_same_environment(storage: SessionStorage) -> None:

@@ -337,7 +337,9 @@ class JournalWriter:
         temporary = name + ".tmp"
         head = self._next_head(generation)
         notes = [{**remark, "t": "note"} for remark in self._notes]
-        past = [*_trimmed(self._past), self._open_record(why if self._generation else "create"), *notes]
+        # Whoever only compacts has told its opening, with all there is to tell of it, in the file before.
+        opening = [self._open_record(why if self._generation else "create")] if why != "compact" else []
+        past = [*_trimmed(self._past), *opening, *notes]
         records = self._generation_records(head, tree, number, past)
         fd: int | None = None
         named = False
@@ -521,12 +523,16 @@ class JournalWriter:
 
 
 def _trimmed(past: list[JsonObject]) -> list[JsonObject]:
-    """Leave out the oldest, openings before notes, while there are too many; what a salvage has noted stays."""
+    """Leave out the oldest, openings before notes, while there are too many.
+
+    The last opening stays, and what a salvage has noted.
+    """
     surplus = len(past) - _MAX_REMARKS
+    last = next((remark for remark in reversed(past) if remark["t"] == "open"), None)
     for kind in ("open", "note"):
         kept = []
         for remark in past:
-            if surplus > 0 and remark["t"] == kind and remark.get("kind") != "salvage":
+            if surplus > 0 and remark["t"] == kind and remark is not last and remark.get("kind") != "salvage":
                 surplus -= 1
             else:
                 kept.append(remark)

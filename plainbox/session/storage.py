@@ -59,6 +59,7 @@ __all__ = [
     "SessionStorage",
     "SessionStorageRepository",
     "JournalInfo",
+    "argument_of",
     "CorruptedSessionError",
     "LockedStorageError",
     "StorageError",
@@ -264,6 +265,23 @@ class SessionStorage:
             else:
                 self._pending_notes.append((kind, data))
 
+    def make_durable(self) -> None:
+        """Sync from here on, also when the session was made without; the next checkpoint makes all before it durable.
+
+        :raises StorageFailedError: the medium refuses.
+        """
+        with self._mutex:
+            self._check_open()
+            if self._files.durable:
+                return
+            self._files.durable = True
+            try:
+                # The names that the journal is found by; its bytes are synced with the next record.
+                for directory in (self._location, os.path.dirname(os.path.abspath(self._location))):
+                    self._files.sync_directory(directory)
+            except OSError as error:
+                raise StorageFailedError(f"{self._location} cannot be made durable", errno=error.errno) from error
+
     def compact(self) -> None:
         """Write the state as a new generation, so that the journal is as short as it can be."""
         with deferred_signals(), self._mutex:
@@ -362,8 +380,9 @@ class SessionStorage:
             self._lock.acquire()
             try:
                 for name in os.listdir(self._location):
-                    if name.endswith(".tmp"):
-                        self._files.unlink(os.path.join(self._location, name))
+                    path = os.path.join(self._location, name)
+                    if name.endswith(".tmp") and not os.path.isdir(path):
+                        self._files.unlink(path)
             finally:
                 if not held:
                     self._lock.release()
@@ -400,7 +419,7 @@ class SessionStorage:
         try:
             return reading(JournalReader(directory, self._location, alone=self._lock.held))
         except CorruptedSessionError as error:
-            error.hint = error.hint or damage_hint(self.id)
+            error.hint = error.hint or damage_hint(self._location)
             raise
         finally:
             os.close(directory)
@@ -542,9 +561,19 @@ class SessionStorageRepository:
             remove_tree(path)
 
 
-def damage_hint(session_id: str) -> str:
+def argument_of(location: str) -> str:
+    """Return what names the session at ``location`` on a command line: its id where that is enough, else its path."""
+    import shlex
+
+    base, name = os.path.split(os.path.abspath(location))
+    known = base == os.path.abspath(SessionStorageRepository().location)
+    return name.removesuffix(SUFFIX) if known else shlex.quote(os.path.join(base, name))
+
+
+def damage_hint(location: str) -> str:
     """Return what to do about a session that is damaged."""
-    return f"plainbox session verify {session_id} tells what is wrong, plainbox session salvage {session_id} repairs it"
+    name = argument_of(location)
+    return f"plainbox session verify {name} tells what is wrong, plainbox session salvage {name} repairs it"
 
 
 def _parse_checkpoint(data: bytes) -> tuple[JsonObject, Tree | None]:

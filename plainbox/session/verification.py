@@ -8,6 +8,7 @@ no content makes it raise: whatever is in the files becomes a finding. What must
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from typing import Final
 
@@ -35,6 +36,7 @@ class Finding:
 
     ``kind`` names it for programs, ``message`` for people; ``harmful`` findings are damage, the others are only worth
     knowing. ``offset`` is a byte of the file, ``seq`` the record there, ``checkpoints`` and ``jobs`` are affected.
+    ``remedy`` is what somebody has to do before the session can be salvaged in its place.
     """
 
     file: str
@@ -45,6 +47,7 @@ class Finding:
     seq: int | None = None
     checkpoints: tuple[int, ...] = ()
     jobs: tuple[str, ...] = ()
+    remedy: str | None = None
 
     def as_dict(self) -> JsonObject:
         return {**attrs.asdict(self), "checkpoints": list(self.checkpoints), "jobs": list(self.jobs)}
@@ -165,8 +168,10 @@ def _about_file(found: Inspection, file: GenerationFile) -> Iterator[Finding]:
             yield Finding(file.name, "foreign", reason)
     if file.head is not None and file.order != file.number:
         yield Finding(file.name, "foreign", f"it says that it is generation {file.order}", seq=0)
+    ends = sorted((entry.end, entry.seq) for entry in file.entries)
     for bad in file.bad:
-        seq = next((entry.seq for entry in reversed(file.entries) if entry.end <= bad.offset), -1) + 1
+        before = bisect_right(ends, bad.offset, key=lambda end: end[0])
+        seq = ends[before - 1][1] + 1 if before else 0
         message = f"no record from here to byte {bad.end}: {bad.reason}"
         yield Finding(file.name, "damaged", message, offset=bad.offset, seq=seq)
     for entry in file.strangers:
@@ -210,7 +215,7 @@ def _about_logs(found: Inspection) -> Iterator[Finding]:
 
 def _about_files(found: Inspection) -> Iterator[Finding]:
     for oddity in found.survey.oddities:
-        yield Finding(oddity.file, "odd-file", oddity.message, harmful=oddity.harmful)
+        yield Finding(oddity.file, "odd-file", oddity.message, harmful=oddity.harmful, remedy=oddity.remedy)
     hint = found.survey.hint
     uuid = found.proven.head.get("uuid")
     if hint is not None and uuid is not None and hint.uuid != uuid:

@@ -42,6 +42,7 @@ class _Files(FileOps):
 class MemoryStorage(SessionStorage):
     """The storage of one session, made with :meth:`create`, with everything that the other one does.
 
+    ``durable`` is taken, as the other one takes it, and changes nothing: memory has nothing to sync to.
     With ``files=FaultyFiles()`` it has a medium that fails; :meth:`fail_next` is enough where the error alone matters.
     """
 

@@ -23,7 +23,7 @@ import attrs
 from kills_support import Lab, quick_units
 from scale import Figures, Tally
 
-__all__ = ["SILENT", "Bench", "Fault", "obstacle", "run"]
+__all__ = ["SILENT", "Bench", "Fault", "obstacle", "run", "spread"]
 
 #: Calls that nobody but the store makes, whatever they are about.
 _OF_THE_STORE = ("pwrite64", "pwritev", "fdatasync", "fsync", "rename,renameat,renameat2", "ftruncate", "mkdir,mkdirat")
@@ -88,9 +88,20 @@ def run(*, trials: int, seed: int, base: Path) -> Figures:
         return tally.figures("calls", problem)
     bench = Bench(base)
     faults = bench.faults()
-    chosen = faults if trials >= len(faults) else random.Random(seed).sample(faults, trials)
+    chosen = faults if trials >= len(faults) else spread(faults, trials, seed)
     bench.try_all(tally, chosen)
     return tally.figures("calls", f"{len(chosen)} of {len(faults)} faults")
+
+
+def spread(faults: Sequence[Fault], number: int, seed: int) -> list[Fault]:
+    """Choose at random, but no effect again before each has had its turn."""
+    turns: Counter[str] = Counter()
+
+    def turn(fault: Fault) -> int:
+        turns[fault.effect] += 1
+        return turns[fault.effect]
+
+    return sorted(random.Random(seed).sample(faults, len(faults)), key=turn)[:number]
 
 
 class Bench:

@@ -14,7 +14,7 @@ from scale import Tally
 def test_killed_stores_lose_nothing_acknowledged(tmp_path: Path) -> None:
     """A store that is killed at any moment has everything that it has acknowledged, and at most one result more."""
     tally = Tally()
-    kill_stores(tally, 30, 1, tmp_path)
+    kill_stores(tally, 16, 1, tmp_path)
     figures = tally.figures("kills")
     assert figures.good, figures.line()
     assert figures.acknowledged > 100
@@ -23,7 +23,7 @@ def test_killed_stores_lose_nothing_acknowledged(tmp_path: Path) -> None:
 def test_killed_commands_lose_nothing_shown(tmp_path: Path) -> None:
     """A run that is killed again and again ends with one result for each job, and no job has run twice."""
     tally = Tally()
-    kill_commands(tally, 5, 2, tmp_path)
+    kill_commands(tally, 3, 1, tmp_path)
     figures = tally.figures("kills")
     assert figures.good, figures.line()
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -117,3 +118,34 @@ def test_wrong_words(plainbox, killed: Path) -> None:
     plainbox.run("session", "salvage", "--into", "rescued", code=1)
     assert "good" in plainbox.run("session", "verify", "rescued").stdout
     assert "damaged" in plainbox.run("session", "verify", killed.name, code=3).stdout
+
+
+def test_session_elsewhere_is_named_by_its_path(plainbox, killed: Path, tmp_path: Path) -> None:
+    """What is proposed for one that is not in the repository works, and a copy of what is good goes to the repository."""
+    damage(killed, result_line(killed, "job-1"))
+    away = tmp_path / "a disk" / killed.name
+    away.parent.mkdir()
+    killed.rename(away)
+    shown = plainbox.run("session", "verify", away, code=3)
+    [proposal] = [line for line in shown.stderr.splitlines() if line.startswith("plainbox session salvage --dry-run")]
+    words = shlex.split(proposal.partition(" tells ")[0])
+    plainbox.run(*words[1:], code=1)
+    plainbox.run("session", "salvage", "--into", "rescued.session", away, code=1)
+    assert [path.name for path in plainbox.sessions.glob("*.session")] == ["rescued.session"]
+    assert "good" in plainbox.run("session", "verify", "rescued", "--deep").stdout
+    assert f"'{away}'" in plainbox.run("session", "salvage", away, code=1).stderr
+
+
+def test_link_to_logs_is_told_with_its_remedy(plainbox, killed: Path, tmp_path: Path) -> None:
+    """Neither verify nor salvage sends anybody to the other in vain; with the remedy done the session is good."""
+    logs, away = killed / "io-logs", tmp_path / "logs"
+    logs.rename(away)
+    logs.symlink_to(away)
+    shown = plainbox.run("session", "verify", code=3)
+    assert "put the directory that it leads to in its place" in shown.stderr
+    assert "session salvage" not in shown.stderr
+    assert "put the directory that it leads to in its place" in plainbox.run("session", "salvage", code=3).stderr
+    logs.unlink()
+    away.rename(logs)
+    plainbox.run("session", "verify")
+    assert "nothing to do" in plainbox.run("session", "salvage").stdout

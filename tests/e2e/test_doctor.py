@@ -4,8 +4,25 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 
 from e2e_support import Plainbox
+
+REFUSED = """
+from plainbox.session.systemd import ResumeUnit
+
+remove = ResumeUnit.remove
+
+
+def refuse(unit, files):
+    if unit.scope == "system":
+        raise PermissionError(1, "Operation not permitted")
+    return remove(unit, files)
+
+
+ResumeUnit.remove = refuse
+"""
 
 
 def test_install_and_remove(plainbox: Plainbox) -> None:
@@ -43,3 +60,16 @@ def test_refusals(plainbox: Plainbox) -> None:
     plainbox.run("doctor", "--install-resume", "--remove-resume", code=2)
     odd = plainbox.run("doctor", "--install-resume", "--user", code=2, PLAINBOX_SESSION_REPO="/line\nbreak")
     assert "cannot be named" in odd.stderr
+
+
+def test_removed_in_both_scopes(plainbox: Plainbox, tmp_path: Path) -> None:
+    """What cannot be removed in one scope is an error at the end, and is still removed in the other."""
+    plainbox.run("doctor", "--install-resume", "--user")
+    path = plainbox.home / ".config" / "systemd" / "user" / "plainbox-resume@.service"
+    # No unit is to be removed from the machine of the test: in its place there is one that nobody can remove.
+    refused = tmp_path / "refused"
+    refused.mkdir()
+    (refused / "sitecustomize.py").write_text(REFUSED)
+    done = plainbox.run("doctor", "--remove-resume", code=4, PYTHONPATH=f"{refused}:{os.getcwd()}")
+    assert "/etc/systemd/system/plainbox-resume@.service cannot be removed" in done.stderr
+    assert not path.exists()

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from plainbox.session.storage import SessionStorage
+
 UNITS = (
     "id: ok\nplugin: shell\ncommand: echo fine\n\n"
     "id: slow\nplugin: shell\ncommand: touch $BEGUN; sleep 60\n\n"
@@ -239,10 +241,64 @@ def test_compact(plainbox, directory: Path, tmp_path: Path) -> None:
     assert done.stdout.startswith(f"{session}  ")
     assert [path.name for path in (plainbox.sessions / f"{session}.session").glob("*.pbj")] == ["journal-000002.pbj"]
     assert plainbox.jobs(session) == before
+    assert "as short as it can be" in plainbox.run("session", "compact", session).stdout
+    shown = plainbox.json("session", "show", session)
+    assert (shown["generation"], [opening["why"] for opening in shown["openings"]]) == (
+        2,
+        ["create", "resume", "compact"],
+    )
     foreign_things(plainbox.sessions)
     done = plainbox.run("session", "compact", "*", code=3)
     assert session in done.stdout
     assert "checkbox" in done.stderr
+
+
+def test_compact_keeps_what_was_known(plainbox, directory: Path) -> None:
+    """A listing is as quick as before, and an environment that changes later is still told."""
+    session = complete(plainbox, directory)
+    storage = SessionStorage(plainbox.sessions / f"{session}.session")
+    summary = storage.closing_summary()
+    assert summary is not None
+    plainbox.run("session", "compact", session)
+    assert storage.closing_summary() == summary
+    plainbox.run("session", "compact", session)
+    assert storage.closing_summary() == summary
+    with SessionStorage(storage.location) as later:
+        later.environment = {"kernel": "another"}
+        later.note("opened", {}, now=True)
+    openings = plainbox.json("session", "show", session)["openings"]
+    assert [opening["why"] for opening in openings] == ["create", "compact", "resume"]
+    assert list(openings[2]["changed"]) == ["kernel"]
+
+
+def test_archive_in_its_session(plainbox, directory: Path) -> None:
+    """The directory of the session is no place for its archive, also when one is in it."""
+    session = complete(plainbox, directory)
+    place = plainbox.sessions / f"{session}.session"
+    before = sorted(place.rglob("*"))
+    for words in ([], ["-o", place / "io-logs"]):
+        done = subprocess.run(
+            plainbox.command("session", "archive", "--remove", *words),
+            env=plainbox.environment,
+            cwd=place,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, "in the session itself" in done.stderr) == (2, True), done
+    assert sorted(place.rglob("*")) == before
+
+
+def test_ids_that_are_named_with_their_suffix(plainbox, directory: Path, tmp_path: Path) -> None:
+    """A new id may be given as the name of the directory."""
+    session = complete(plainbox, directory)
+    plainbox.run("session", "archive", session, "-o", tmp_path / "a.tar.gz")
+    assert plainbox.run("session", "restore", tmp_path / "a.tar.gz", "--as", "x.session").stdout == "x\n"
+    [journal] = (plainbox.sessions / f"{session}.session").glob("*.pbj")
+    lines = journal.read_bytes().splitlines(keepends=True)
+    journal.write_bytes(b"".join([*lines[:-2], b"garbage\n", lines[-1]]))
+    plainbox.run("session", "salvage", session, "--into", "y.session", code=1)
+    assert {"x", "y"} < set(states(plainbox))
 
 
 #: Command -> what it ends with where the repository may be read and not written.

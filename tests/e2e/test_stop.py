@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pty
 import signal
+import subprocess
+import termios
 import time
 from pathlib import Path
 
@@ -129,12 +133,13 @@ def test_reboot_by_a_job(plainbox, provider, tmp_path: Path, boot: str, outcome:
     assert outcomes(plainbox) == {"reboots": outcome, "next": "pass"}
 
 
-def test_job_that_dies_in_the_shutdown(plainbox, provider, tmp_path: Path) -> None:
-    """A shutdown may end the job before its tester: that is not taken for a result of the job."""
+@pytest.mark.parametrize("trap", ["", "trap 'exit 143' TERM; ", "trap 'exit 129' TERM; "])
+def test_job_that_dies_in_the_shutdown(plainbox, provider, tmp_path: Path, trap: str) -> None:
+    """A shutdown may end the job before its tester, also by what its shell does then: that is no result of the job."""
     pid_file = tmp_path / "pid"
     directory = provider(
         "id: victim\nplugin: shell\non-crash: retry\n"
-        f"command: test -e {pid_file} && exit 0; echo $$ > {pid_file}.new; mv {pid_file}.new {pid_file}; sleep 60\n"
+        f"command: test -e {pid_file} && exit 0; {trap}echo $$ > {pid_file}.new; mv {pid_file}.new {pid_file}; sleep 60\n"
     )
     process = plainbox.start("run", "--no-input", "--provider", directory, "victim")
     wait_for(pid_file)
@@ -145,3 +150,118 @@ def test_job_that_dies_in_the_shutdown(plainbox, provider, tmp_path: Path) -> No
     assert process.returncode == 143
     plainbox.run("resume", "--no-input")
     assert [item["outcome"] for item in plainbox.jobs()["org.example::victim"]["attempts"]] == ["crash", "pass"]
+
+
+# -- on a terminal
+
+PLAN = "\n\nid: next\nplugin: shell\ncommand: true\n\nunit: test plan\nid: plan\nname: Plan\ninclude:\n long\n next\n"
+
+
+class Terminal:
+    """A command that has a terminal of its own, as a person in front of it has it."""
+
+    def __init__(self, plainbox, *words: str | Path, **variables: str) -> None:
+        self._master, child = pty.openpty()
+        self._process = subprocess.Popen(
+            plainbox.command(*words),
+            env={**plainbox.environment, "TERM": "xterm", **variables},
+            stdin=child,
+            stdout=child,
+            stderr=child,
+            cwd=plainbox.home,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        )
+        os.close(child)
+        self.text = ""
+
+    def interrupt(self, answer: str) -> None:
+        """Press the keys and wait for what is said about it."""
+        os.write(self._master, b"\x03")
+        self._read(answer)
+
+    def hang_up(self) -> int:
+        os.close(self._master)
+        return self._process.wait(60)
+
+    def end(self, *, signal_number: int | None = None) -> int:
+        if signal_number is not None:
+            self._process.send_signal(signal_number)
+        self._read(None)
+        return self.hang_up()
+
+    def _read(self, wanted: str | None) -> None:
+        while wanted is None or wanted not in self.text:
+            try:
+                self.text += os.read(self._master, 65536).decode(errors="replace")
+            except OSError:  # the other end is closed
+                assert wanted is None, self.text
+                return
+
+
+@pytest.fixture
+def on_terminal(plainbox, provider, tmp_path: Path):
+    """Return a function that starts a run whose first job does a command, on a terminal, and waits for the job."""
+
+    def start(command: str, flags: str = "simple", **variables: str) -> Terminal:
+        begun = tmp_path / "begun"
+        directory = provider(f"id: long\nplugin: shell\nflags: {flags}\ncommand: touch {begun}; {command}" + PLAN)
+        terminal = Terminal(plainbox, "run", "--no-input", "--provider", directory, "plan", **variables)
+        wait_for(begun)
+        return terminal
+
+    return start
+
+
+def test_third_interrupt(plainbox, on_terminal) -> None:
+    """Each interrupt is answered: the first waits for the job, the second ends it, the third kills it at once."""
+    terminal = on_terminal("trap '' TERM; sleep 600 & while true; do sleep 1; done")
+    terminal.interrupt("Stopping when this job has ended")
+    terminal.interrupt("Ending this job now")
+    terminal.interrupt("Killing this job")
+    assert terminal.end() == 130
+    assert outcomes(plainbox) == {"long": "crash", "next": None}
+    assert "plainbox resume" in terminal.text
+    assert "Traceback" not in terminal.text
+    plainbox.run("resume", "--no-input", code=1)
+    assert outcomes(plainbox) == {"long": "crash", "next": "pass"}
+
+
+def test_interrupt_while_the_shutdown_is_awaited(plainbox, on_terminal, tmp_path: Path) -> None:
+    """A job that has taken the machine down still works after the first interrupt: the shutdown may come."""
+    boot_file = tmp_path / "boot-id"
+    boot_file.write_text("first")
+    variables = {"PLAINBOX_BOOT_ID_FILE": str(boot_file)}
+    terminal = on_terminal("echo gone", "noreturn", **variables)
+    time.sleep(0.5)
+    terminal.interrupt("Stopping when this job has ended")
+    time.sleep(0.5)
+    assert terminal.end(signal_number=signal.SIGTERM) == 143
+    assert outcomes(plainbox) == {"long": None, "next": None}
+    boot_file.write_text("second")
+    plainbox.run("resume", "--no-input", **variables)
+    assert outcomes(plainbox) == {"long": "pass", "next": "pass"}
+
+
+@pytest.mark.parametrize("variables", [{}, {"FORCE_COLOR": "1"}, {"TERM": "dumb"}], ids=["plain", "forced", "dumb"])
+def test_terminal_that_is_gone(plainbox, on_terminal, variables: dict[str, str]) -> None:
+    """Whose terminal hangs up during a job finds the session as after any other end, and the code of a hang-up."""
+    assert on_terminal("sleep 60", **variables).hang_up() == 129
+    assert not list(plainbox.home.rglob("crash-*.txt"))
+    assert outcomes(plainbox) == {"long": None, "next": None}
+    plainbox.run("resume", "--no-input", code=1)
+    assert outcomes(plainbox) == {"long": "crash", "next": "pass"}
+
+
+@pytest.mark.parametrize("words", [(), ("-v",)])
+def test_terminated_when_nobody_reads(plainbox, provider, tmp_path: Path, words: tuple[str, ...]) -> None:
+    """Without anybody who could read what is said the code is that of the signal."""
+    begun = tmp_path / "begun"
+    directory = provider(f"id: long\nplugin: shell\ncommand: touch {begun}; sleep 60" + PLAN)
+    process = plainbox.start("run", "--no-input", "--provider", directory, "plan", *words)
+    wait_for(begun)
+    process.stdout.close()
+    process.stderr.close()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 143
+    assert not list(plainbox.home.rglob("crash-*.txt"))

@@ -86,7 +86,9 @@ def _refuse_decisions(arguments: argparse.Namespace) -> None:
     given = [f"--{name}" for name in ("insist", "outcome", "comment") if getattr(arguments, name)]
     given += [option for option, flag, _ in _FLAGS if flag in arguments.flags]
     if given:
-        raise UsageError(f"--auto goes on without a decision, so not with {' and '.join(given)}", hint="leave out --auto")
+        raise UsageError(
+            f"--auto goes on without a decision, so not with {' and '.join(given)}", hint="leave out --auto"
+        )
 
 
 def go_on(
@@ -112,7 +114,8 @@ def go_on(
     catalogue = load_catalogue([*named, *stored_providers(metadata, named)])
     # Before the session is opened: that gives the interrupted job its verdict.
     check_formats(catalogue.units, arguments.reports)
-    selection = _with_options(Selection.from_blob(metadata.app_blob), arguments)
+    stored = Selection.from_blob(metadata.app_blob)
+    selection = _with_options(stored, arguments)
     settings = load_settings()
     if not is_durable(arguments, settings):
         storage = SessionStorage(storage.location, durable=False)
@@ -124,9 +127,10 @@ def go_on(
         insist=insist,
         flags=flags,
         policy=_policy(settings, decision, asks=can_ask() and not arguments.no_input),
+        tick=tick,
     ) as session_run:
-        session_run.stop.tick = tick or session_run.stop.tick
-        session_run.state.metadata.app_blob = selection.as_blob()
+        if selection != stored:
+            session_run.state.metadata.app_blob = selection.as_blob()
         if "stuck" in session_run.state.metadata.flags:
             tell_settled(session_run)
             say(f"Session {storage.id} was opened again and again without a new result.")

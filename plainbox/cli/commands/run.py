@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 
 from plainbox.cli.arguments import add_providers, load_catalogue
-from plainbox.cli.commands.resume import wanted_reports
+from plainbox.cli.commands.resume import go_on, newest_incomplete, wanted_reports
 from plainbox.cli.console.choose import can_ask, choose, confirm
 from plainbox.cli.output import say
 from plainbox.cli.plans import report_plan
@@ -131,10 +131,9 @@ def _offer_resume(arguments: argparse.Namespace) -> int | None:
 
     Whoever says what to run gets a new session: an interrupted one keeps to what it was begun with.
     """
-    from plainbox.cli.commands import resume
     from plainbox.cli.stored import stored_metadata
 
-    storage = resume.newest_incomplete()
+    storage = newest_incomplete()
     if storage is None:
         return None
     asked = [f"--{option}" for option in ("match", "exclude", "title") if getattr(arguments, option)]
@@ -147,4 +146,4 @@ def _offer_resume(arguments: argparse.Namespace) -> int | None:
     if not confirm(f"Go on with the interrupted session {what}?", default=True):
         return None
     say("")
-    return resume.go_on(storage, arguments)
+    return go_on(storage, arguments)

@@ -6,6 +6,7 @@ It only listens to the runner. A line about a job is written when its result is 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -128,14 +129,17 @@ class TerminalProgress(PlainProgress):
         self._live = Live(console=self._console, get_renderable=self._status, refresh_per_second=8, transient=True)
 
     def __enter__(self) -> Self:
-        self._live.start()
+        # A terminal may be gone at any moment: then nobody watches, and the run ends for its own reasons.
+        with contextlib.suppress(OSError):
+            self._live.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._job = None
-        self._live.stop()
+        with contextlib.suppress(OSError):
+            self._live.stop()
 
     def started(self, job: JobDefinition, number: int, total: int) -> None:
         super().started(job, number, total)

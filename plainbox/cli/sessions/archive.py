@@ -31,12 +31,13 @@ def run(arguments: argparse.Namespace) -> int:
 
     storage = find_session(arguments.session)
     target = _target(arguments.output, storage.id)
-    archive = write_archive(storage, target, replace=arguments.force, remove=arguments.remove)
+    written = write_archive(storage, target, replace=arguments.force, remove=arguments.remove)
+    archive = written.archive
     write(str(target))
-    size, packed = shown_size(archive.size_bytes), shown_size(target.stat().st_size)
+    size, packed = shown_size(archive.size_bytes), shown_size(written.packed_bytes)
     say(f"{len(archive.files)} files, {size}, packed {packed}; read back and found good")
     if archive.left_out:
-        warn(f"neither files nor directories, so not in the archive: {', '.join(archive.left_out)}")
+        warn(f"not in the archive, which cannot hold them: {', '.join(archive.left_out)}")
     if arguments.remove and archive.left_out:
         say(f"So the session {storage.id} was not removed.")
         return 3

@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """``plainbox session compact``: make the journals of sessions as short as they can be; the newest session when none is
 named. The state is written anew, and the older journal goes when the new one is on the medium. Nothing of the session
-changes. One that is in use stays as it is, and the others are done.
+changes. One that is as short as it can be, or in use, stays as it is, and the others are done.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Iterable
 
 from plainbox.cli.arguments import find_session
 from plainbox.cli.output import complain, print_table
 from plainbox.cli.sessions.choosing import add_sessions, find_sessions
 from plainbox.cli.sessions.facts import shown_size
 from plainbox.errors import PlainboxError, SessionError, StorageError
+from plainbox.session.codec import JsonObject
 from plainbox.session.storage import SessionStorage
 
 EXIT_REFUSED = 3
@@ -27,12 +29,12 @@ def run(arguments: argparse.Namespace) -> int:
     code = 0
     for storage in find_sessions(arguments.sessions) if arguments.sessions else [find_session(None)]:
         try:
-            before, after = _compact(storage)
+            told = _compact(storage)
         except (SessionError, OSError) as error:
             complain(_of_session(storage, error))
             code = EXIT_REFUSED
         else:
-            print_table([(storage.id, f"{shown_size(before)} -> {shown_size(after)}")])
+            print_table([(storage.id, told)])
     return code
 
 
@@ -45,18 +47,26 @@ def _of_session(storage: SessionStorage, error: SessionError | OSError) -> Plain
     )
 
 
-def _compact(storage: SessionStorage) -> tuple[int, int]:
-    """Compact one session; return the length of its journals before and after."""
+def _compact(storage: SessionStorage) -> str:
+    """Compact one session, and say what came of it."""
     before = _journal_bytes(storage)
-    if not storage.records():  # says what is wrong with a directory that never was a session
-        return before, before
-    storage.why = "compact"
+    records = storage.records()  # says what is wrong with a directory that never was a session
+    storage.lock()
+    summary = storage.closing_summary()
     try:
+        if _is_short(records) and storage.journal_info().size_bytes == before:
+            return f"{shown_size(before)}, as short as it can be"
+        storage.why = "compact"
         storage.compact()
     finally:
-        # Ends the writing: the older generations are dropped here.
-        storage.unlock()
-    return before, _journal_bytes(storage)
+        # Ends the writing: the older generations are dropped here, and the end tells what it told before.
+        storage.close(summary)
+    return f"{shown_size(before)} -> {shown_size(_journal_bytes(storage))}"
+
+
+def _is_short(records: Iterable[JsonObject]) -> bool:
+    """Tell whether a journal holds nothing but a state, and who opened it."""
+    return all(record.get("t") != "ck" for record in records)
 
 
 def _journal_bytes(storage: SessionStorage) -> int:

@@ -20,7 +20,7 @@ _Data: TypeAlias = "dict[str, Any]"
 
 
 def openings_of(records: Iterable[JsonObject]) -> list[dict[str, object]]:
-    """Return the openings for writing, oldest first, each with what had changed since the one before."""
+    """Return the openings for writing, oldest first, each with what had changed since the last that tells it."""
     found: list[dict[str, object]] = []
     before: EnvironmentSnapshot | None = None
     for record in records:
@@ -37,7 +37,8 @@ def openings_of(records: Iterable[JsonObject]) -> list[dict[str, object]]:
                 "changed": {key: list(values) for key, values in changed.items()},
             }
         )
-        before = snapshot
+        if snapshot != EnvironmentSnapshot():
+            before = snapshot
     return found
 
 

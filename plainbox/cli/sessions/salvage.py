@@ -9,14 +9,16 @@ from plainbox.cli.arguments import add_json, add_session, find_session
 from plainbox.cli.output import clean, print_json, say, write
 from plainbox.cli.sessions.verify import count
 from plainbox.errors import UsageError
+from plainbox.session.directory import SUFFIX
 from plainbox.session.salvage import Salvage, salvage
+from plainbox.session.storage import argument_of
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     add_session(parser, "the newest")
     parser.add_argument("--dry-run", action="store_true", help="tell what would be done, and change nothing")
     parser.add_argument(
-        "--into", metavar="ID", help="leave the session alone and make another one of what is good in it"
+        "--into", metavar="ID", help="leave the session alone and make another one of what is good, in your repository"
     )
     parser.add_argument("--deep", action="store_true", help="read all logs, too, so that damage inside of one is found")
     add_json(parser)
@@ -24,8 +26,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     storage = find_session(arguments.session)
+    into = arguments.into.removesuffix(SUFFIX) if arguments.into is not None else None
     try:
-        done = salvage(storage, dry_run=arguments.dry_run, into=arguments.into, deep=arguments.deep)
+        done = salvage(storage, dry_run=arguments.dry_run, into=into, deep=arguments.deep)
     except ValueError as error:
         raise UsageError(str(error)) from None
     if arguments.json:
@@ -57,4 +60,4 @@ def _show(done: Salvage) -> None:
         say("Nothing was changed.")
     else:
         next_step = "plainbox resume" if done.resumable else "plainbox session show"
-        say(f"Go on with: {next_step} {done.into or done.session}")
+        say(f"Go on with: {next_step} {done.into or clean(argument_of(done.directory))}")

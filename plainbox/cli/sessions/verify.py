@@ -9,7 +9,7 @@ from collections import Counter
 from plainbox.cli.arguments import add_json, add_session, find_session
 from plainbox.cli.output import clean, print_json, say, write
 from plainbox.errors import SessionError, UsageError
-from plainbox.session.storage import SessionStorage, SessionStorageRepository
+from plainbox.session.storage import SessionStorage, SessionStorageRepository, argument_of
 from plainbox.session.verification import Finding, Verification, verify
 
 #: So many findings of one kind are told one by one; of the others their number.
@@ -61,8 +61,14 @@ def _show(item: Verification) -> None:
     for kind, number in told.items():
         if number > _TOLD:
             write(f"  and {number - _TOLD} more of the kind {kind}")
+    remedies = [finding for finding in item.findings if finding.remedy is not None]
+    for finding in remedies:
+        say(clean(f"{item.directory}/{finding.file}: {finding.remedy}; then verify the session again."))
+    if remedies:
+        return
     if item.state == "damaged":
-        say(f"plainbox session salvage --dry-run {item.session} tells what a repair would keep and what is lost.")
+        name = clean(argument_of(item.directory))
+        say(f"plainbox session salvage --dry-run {name} tells what a repair would keep and what is lost.")
     elif item.state == "unreadable":
         say("Nothing of this session can be used.")
 

@@ -21,6 +21,7 @@ from plainbox.errors import (
     StorageGoneError,
 )
 from plainbox.session.codec import JsonObject
+from plainbox.session.generation import MAX_JOURNAL_BYTES
 from plainbox.session.iolog_reader import read_log_head, resolve_log_path, verify
 from plainbox.session.journal_reader import JournalReader
 from plainbox.session.repair.reconstruction import (
@@ -30,7 +31,7 @@ from plainbox.session.repair.reconstruction import (
     reconstruct,
     running_attempts,
 )
-from plainbox.session.repair.survey import MAX_JOURNAL_BYTES, LogHead, Survey, survey, unrecorded_logs
+from plainbox.session.repair.survey import LogHead, Survey, survey, unrecorded_logs
 from plainbox.session.storage import SessionStorage
 from plainbox.session.tree import Tree
 
@@ -122,7 +123,7 @@ def _load(directory: int, storage: SessionStorage, found: Survey) -> tuple[Tree 
         message = f"the journal of {storage.location} is longer than {MAX_JOURNAL_BYTES} bytes and was not read"
         return None, StorageError(message), False
     try:
-        loaded = JournalReader(directory, storage.location, alone=not storage.is_locked()).load()
+        loaded = JournalReader(directory, storage.location).load()
     except SessionError as error:
         return None, error, False
     except OSError as error:

@@ -12,7 +12,7 @@ from plainbox.errors import StorageClosedError
 from plainbox.session.codec import JsonObject
 from plainbox.session.journal import JournalWriter
 from plainbox.session.repair.inspection import inspect
-from plainbox.session.salvage import Loss, kept_part
+from plainbox.session.repair.plan import Loss, Plan
 from plainbox.session.storage import SessionStorage
 from plainbox.session.tree import Tree
 
@@ -45,5 +45,5 @@ def partial_storage(storage: SessionStorage) -> SessionStorage:
         return storage
     if found.tree is None:
         raise found.error
-    tree, losses = kept_part(storage, found)
-    return PartialStorage(storage, tree, losses)
+    plan = Plan(found)
+    return PartialStorage(storage, plan.tree, tuple(plan.losses))

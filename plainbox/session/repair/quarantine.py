@@ -2,7 +2,7 @@
 """Keeps the files of a damaged session as they were found, in ``quarantine/<time in UTC>/``.
 
 Called by a salvage before it changes anything, with the lock of the session held. A copy has its final name when all of
-it is durable; what an interrupted one has left is removed by the next.
+it is durable; what an interrupted one has left is removed by the next, and what one that failed has made by itself.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ from typing import Final
 
 from plainbox.session.directory import remove_tree
 from plainbox.session.files import FileOps
-from plainbox.session.hint import HINT_NAME
 from plainbox.session.repair.copying import copy_file
 
-__all__ = ["QUARANTINE", "UNFINISHED", "keep_originals"]
+__all__ = ["QUARANTINE", "UNFINISHED", "drop_copies", "keep_originals", "set_aside"]
 
 QUARANTINE: Final = "quarantine"
 #: Ends the names of copies that are not complete.
@@ -28,10 +27,7 @@ _STAMP: Final = "%Y-%m-%dT%H.%M.%SZ"
 
 
 def keep_originals(files: FileOps, location: str, names: Iterable[str], now: float) -> str:
-    """Copy files of the session at ``location``, durably, and return the path of the copies below it.
-
-    What stands in the place of the hint and is no file is moved there: no reader would trust the session with it.
-    """
+    """Copy files of the session at ``location``, durably, and return the path of the copies below it."""
     directory = files.open_directory(location)
     try:
         files.reach("salvage.quarantine")
@@ -43,10 +39,35 @@ def keep_originals(files: FileOps, location: str, names: Iterable[str], now: flo
             files.fsync(directory)
         finally:
             os.close(parent)
-        _move_what_is_no_file(files, directory, path)
+    except OSError:
+        _drop_parent(location)
+        raise
     finally:
         os.close(directory)
     return path
+
+
+def set_aside(files: FileOps, location: str, names: Iterable[str], path: str) -> None:
+    """Move what has the place of a file of the session and is none to the copies at ``path``, durably."""
+    directory = files.open_directory(location)
+    try:
+        for name in names:
+            files.reach("salvage.move")
+            files.rename(name, os.path.join(path, name), dir_fd=directory)
+        files.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def drop_copies(location: str, path: str) -> None:
+    """Remove the copies at ``path`` again: nothing came of what they were made for."""
+    remove_tree(os.path.join(location, path))
+    _drop_parent(location)
+
+
+def _drop_parent(location: str) -> None:
+    with contextlib.suppress(OSError):  # there are other copies
+        os.rmdir(os.path.join(location, QUARANTINE))
 
 
 def _copy_all(files: FileOps, location: str, directory: int, parent: int, names: Iterable[str], now: float) -> str:
@@ -74,14 +95,6 @@ def _copy_all(files: FileOps, location: str, directory: int, parent: int, names:
     files.rename(name + UNFINISHED, name, dir_fd=parent)
     files.fsync(parent)
     return name
-
-
-def _move_what_is_no_file(files: FileOps, directory: int, path: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        if not stat.S_ISREG(os.stat(HINT_NAME, dir_fd=directory, follow_symlinks=False).st_mode):
-            files.reach("salvage.move")
-            files.rename(HINT_NAME, os.path.join(path, HINT_NAME), dir_fd=directory)
-            files.fsync(directory)
 
 
 def _free_name(taken: set[str], now: float) -> str:

@@ -8,6 +8,7 @@ the dump tells whether that gave back everything. Called to verify and to salvag
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from typing import TypeAlias
 
 import attrs
@@ -227,7 +228,9 @@ class _Folding:
 
     def _bad_at(self, place: int) -> int:
         """Return where the first bad place from ``place`` on is, or that place."""
-        return next((bad.offset for bad in self._file.bad if bad.offset >= place - 1), place)
+        bad = self._file.bad
+        index = bisect_left(bad, place - 1, key=lambda item: item.offset)
+        return bad[index].offset if index < len(bad) else place
 
     # the dump
 

@@ -18,7 +18,7 @@ __all__ = ["BadPlace", "GoodLine", "sift"]
 #: The header of the longest line and its line feed take less than this.
 _PIECE_BYTES: Final = MAX_PAYLOAD_BYTES + 256
 _HEADER = re.compile(rb"PBJ1 (?:0|[1-9][0-9]{0,14}) [0-9a-f]{16} ([1-9][0-9]{0,7}) [0-9a-f]{16} ")
-#: So many times the length of a piece is hashed at most in the search for a line within it.
+#: So many times the length of a piece is hashed at most in the search for the lines in it.
 _EFFORT: Final = 4
 
 
@@ -55,54 +55,61 @@ def sift(file: BinaryIO) -> Iterator[GoodLine | BadPlace]:
 
 def _items(file: BinaryIO) -> Iterator[GoodLine | BadPlace]:
     offset = 0
-    while piece := file.readline(_PIECE_BYTES):
-        for item in _items_of(piece):
+    while data := file.readline(_PIECE_BYTES):
+        for item in _Piece(data).items():
             yield item._replace(offset=item.offset + offset, end=item.end + offset)
-        offset += len(piece)
+        offset += len(data)
 
 
-def _items_of(piece: bytes) -> Iterator[GoodLine | BadPlace]:
-    """Yield the lines of a piece, which are several where a line feed was lost, and what is between them."""
-    start, text_end = 0, len(piece) - piece.endswith(b"\n")
-    if not text_end:
-        yield BadPlace(0, len(piece), "an empty line")
-        return
-    while start < text_end:
-        found = _line_at(piece, start, text_end)
-        if isinstance(found, GoodLine):
+class _Piece:
+    """What comes up to a line feed: several lines where one was lost. No line goes beyond it."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._text_end = len(data) - data.endswith(b"\n")
+        #: So many bytes may still be hashed, wherever in the piece.
+        self._effort = _EFFORT * len(data)
+
+    def items(self) -> Iterator[GoodLine | BadPlace]:
+        """Yield the lines of the piece and what is between them."""
+        start = 0
+        if not self._text_end:
+            yield BadPlace(0, len(self._data), "an empty line")
+        while start < self._text_end:
+            found = self._line_at(start)
+            if isinstance(found, str):
+                following = self._next_line(start + 1)
+                yield BadPlace(start, len(self._data) if following is None else following.offset, found)
+                if following is None:
+                    return
+                found = following
             yield found
             start = found.end
-            continue
-        following = _next_start(piece, start + 1, text_end)
-        end = len(piece) if following is None else following
-        yield BadPlace(start, end, found)
-        start = end
 
+    def _line_at(self, start: int) -> GoodLine | str:
+        """Return the line at ``start``, or why there is none."""
+        header = _HEADER.match(self._data, start)
+        if header is None:
+            return "no record starts here"
+        if header.end() + int(header[1]) > self._text_end:
+            return "the record is shorter than it says"
+        self._effort -= int(header[1])
+        if self._effort < 0:
+            return "there are too many beginnings of records to look at all of them"
+        try:
+            line, end = decode_at(self._data, start)
+        except ValueError as error:
+            return str(error)
+        if not isinstance(line.payload.get("t"), str):
+            return "the record does not say what it is"
+        return GoodLine(start, end, line)
 
-def _line_at(piece: bytes, start: int, text_end: int) -> GoodLine | str:
-    """Return the line at ``start``, or why there is none. A line ends where its piece ends, so no byte is hashed twice."""
-    header = _HEADER.match(piece, start)
-    if header is not None and header.end() + int(header[1]) > text_end:
-        return "the record is shorter than it says"
-    try:
-        line, end = decode_at(piece, start)
-    except ValueError as error:
-        return str(error)
-    return (
-        GoodLine(start, end, line) if isinstance(line.payload.get("t"), str) else "the record does not say what it is"
-    )
-
-
-def _next_start(piece: bytes, start: int, text_end: int) -> int | None:
-    """Return where the next line starts that verifies; ``None`` when the rest of the piece has none."""
-    effort = _EFFORT * len(piece)
-    for header in _HEADER.finditer(piece, start):
-        size = int(header[1])
-        if header.end() + size > text_end:
-            continue
-        effort -= size
-        if effort < 0:
-            return None
-        if isinstance(_line_at(piece, header.start(), text_end), GoodLine):
-            return header.start()
-    return None
+    def _next_line(self, start: int) -> GoodLine | None:
+        """Return the next line that verifies; ``None`` when the rest of the piece has none."""
+        for header in _HEADER.finditer(self._data, start):
+            found = self._line_at(header.start())
+            if isinstance(found, GoodLine):
+                return found
+            if self._effort < 0:
+                break
+        return None

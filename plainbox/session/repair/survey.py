@@ -19,19 +19,21 @@ from plainbox.errors import CorruptedSessionError, IncompatibleSessionError
 from plainbox.session.codec import NO_SUM, JsonObject, decode_line
 from plainbox.session.directory import IO_LOGS
 from plainbox.session.files import open_regular
-from plainbox.session.generation import generation_name, generations
+from plainbox.session.generation import MAX_JOURNAL_BYTES, generation_name, generations
 from plainbox.session.hint import HINT_NAME, Hint, read_hint
 from plainbox.session.iolog_reader import LogHead, read_log_head
 from plainbox.session.lock import LOCK_NAME
 from plainbox.session.repair.sift import BadPlace, GoodLine, sift
 from plainbox.session.scan import check_head
 
-__all__ = ["MAX_JOURNAL_BYTES", "Entry", "GenerationFile", "LogHead", "Oddity", "Survey", "survey", "unrecorded_logs"]
-
-#: A longer journal is not looked at: no session of ours comes near, and time and memory have to end somewhere.
-MAX_JOURNAL_BYTES: Final = 512 * 1024 * 1024
+__all__ = ["Entry", "GenerationFile", "LogHead", "Oddity", "Survey", "oddities", "survey", "unrecorded_logs"]
 
 _OTHERS_MAY_WRITE: Final = 0o022
+#: What somebody has to do about odd files: without the lock no salvage starts, and none follows a link to logs.
+_REMEDIES: Final = {
+    LOCK_NAME: "remove it, since the next writer makes another",
+    IO_LOGS: "put the directory that it leads to in its place",
+}
 
 
 @attrs.frozen
@@ -84,11 +86,15 @@ class GenerationFile:
 
 @attrs.frozen
 class Oddity:
-    """Something about a file that is not its content. ``harmful``: the session cannot be used as it is."""
+    """Something about a file that is not its content.
+
+    ``harmful``: the session cannot be used as it is. ``remedy``: what somebody has to do, since no salvage can do it.
+    """
 
     file: str
     message: str
     harmful: bool = False
+    remedy: str | None = None
 
 
 @attrs.define
@@ -103,7 +109,7 @@ class Survey:
 
 def survey(directory: int) -> Survey:
     """Look at the session in the open ``directory``; an :class:`OSError` says that it cannot be listed."""
-    found = Survey(oddities=list(_oddities(directory)))
+    found = Survey(oddities=list(oddities(directory)))
     found.foreign = "session" in os.listdir(directory) and not generations(directory)
     with contextlib.suppress(CorruptedSessionError):  # told as an oddity
         found.hint = read_hint(directory)
@@ -219,7 +225,8 @@ def _runs(lines: list[Entry]) -> list[list[Entry]]:
 # -- the files beside the journal
 
 
-def _oddities(directory: int) -> Iterator[Oddity]:
+def oddities(directory: int) -> Iterator[Oddity]:
+    """Yield what is odd about the files of the session in the open ``directory``."""
     own = os.fstat(directory)
     if own.st_mode & _OTHERS_MAY_WRITE:
         yield Oddity(".", "others than its owner may write into the session")
@@ -230,12 +237,14 @@ def _oddities(directory: int) -> Iterator[Oddity]:
             continue
         ours = name in (HINT_NAME, LOCK_NAME, IO_LOGS) or name.endswith(".pbj")
         if stat.S_ISLNK(status.st_mode):
-            yield Oddity(name, "it is a symbolic link, which is not followed", harmful=ours)
+            remedy = _REMEDIES.get(name)
+            yield Oddity(name, "it is a symbolic link, which is not followed", harmful=ours, remedy=remedy)
         elif name == IO_LOGS:
             if not stat.S_ISDIR(status.st_mode):
                 yield Oddity(name, "it is not a directory", harmful=True)
         elif ours and not stat.S_ISREG(status.st_mode):
-            yield Oddity(name, "it is not a regular file", harmful=True)
+            remedy = _REMEDIES.get(name)
+            yield Oddity(name, "it is not a regular file", harmful=True, remedy=remedy)
         if not stat.S_ISLNK(status.st_mode) and status.st_mode & _OTHERS_MAY_WRITE:
             yield Oddity(name, "others than its owner may write to it")
         if status.st_uid != own.st_uid:

@@ -178,7 +178,21 @@ def test_leftover_statement(rig: Rig) -> None:
     assert rig.executor.execute(state).outcome == "pass"
     steps = durable_steps(rig.ops)
     assert steps.index("unlink __result") < steps.index("open log") < steps.index("sync journal")
-    assert steps[steps.index("unlink __result") + 1] == "fsync session-share/"
+    assert steps[steps.index("unlink __result") + 1] == "fsync session-share"
+
+
+@pytest.mark.parametrize("ruin", ["rm -rf $SHARE", "rm -rf $SHARE; ln -s $ELSEWHERE $SHARE"])
+def test_share_that_a_job_has_replaced(rig: Rig, tmp_path: Path, ruin: str) -> None:
+    """The next attempt has a share of its own, and what a link in its place led to is as it was."""
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "__result").mkdir(parents=True)
+    first = rig.job(ruin.replace("$SHARE", rig.share).replace("$ELSEWHERE", str(elsewhere)))
+    finish(rig, first, rig.executor.execute(first))
+    unit = JobDefinition({"id": "b", "plugin": "shell", "command": f"touch {rig.share}/mine"})
+    rig.state.add_unit(unit)
+    assert rig.executor.execute(rig.state.job_state_map["b"]).outcome == "pass"
+    assert os.listdir(elsewhere) == ["__result"]
+    assert os.listdir(rig.share) == ["mine"]
 
 
 def test_limit_of_the_log(tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from plainbox.runner.health import Check, Grade, check_file_system, check_machine
+from plainbox.runner.health import Check, Grade, check_file_system, check_machine, check_systemd
 from plainbox.session import SessionStorage
 from plainbox.session.files import FileOps
-from plainbox.session.systemd import ResumeUnit
+from plainbox.session.restart import DesktopAutostart
+from plainbox.session.systemd import ResumeUnit, user_name
 
 MOUNTS = r"""
 22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
@@ -125,3 +126,28 @@ def test_leftovers(repository: Path) -> None:
     (repository / ".removed-x").mkdir(parents=True)
     os.utime(repository / ".removed-x", (0, 0))
     assert checks()["leftovers"].message.startswith("1 ")
+
+
+def test_systemd(tmp_path: Path) -> None:
+    """What the machine lacks for its units to be started is told, one thing after the other, with what to do."""
+    steps = [
+        ("systemd", "auto_resume = desktop", tmp_path / "run/systemd/system"),
+        ("linger", "loginctl enable-linger", tmp_path / "var/lib/systemd/linger" / user_name()),
+        ("linger", "systemctl status user@", tmp_path / f"run/user/{os.geteuid()}/systemd"),
+    ]
+    for name, advice, place in steps:
+        check = next(iter(check_systemd(by_user=True, root=str(tmp_path))))
+        assert (check.name, check.grade) == (name, Grade.WARNING)
+        assert advice in (check.advice or "")
+        place.mkdir(parents=True)
+    assert [check.grade for check in check_systemd(by_user=True, root=str(tmp_path))] == [Grade.OK]
+    assert not list(check_systemd(by_user=False, root=str(tmp_path)))
+
+
+def test_sessions_of_other_repositories(repository: Path) -> None:
+    """An entry of the desktop for a session of another repository is no matter of this one."""
+    repository.mkdir()
+    DesktopAutostart(repository=str(repository.parent / "other")).prime_application_restart("plainbox", "one", "true")
+    assert checks()["sessions"].grade == Grade.OK
+    DesktopAutostart(repository=str(repository)).prime_application_restart("plainbox", "one", "true")
+    assert "is gone" in checks()["sessions"].message

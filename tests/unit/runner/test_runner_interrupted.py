@@ -271,7 +271,7 @@ def test_forgetting_is_durable(tmp_path: Path) -> None:
     (tmp_path / "__result").touch()
     files.forget()
     forget_left_result(str(tmp_path), files)
-    assert files.names("unlink", "fsync") == [("unlink", "__result"), ("fsync", f"{tmp_path.name}/")]
+    assert files.names("unlink", "fsync") == [("unlink", "__result"), ("fsync", tmp_path.name)]
 
 
 def test_file_that_cannot_be_removed(tmp_path: Path) -> None:
@@ -280,3 +280,17 @@ def test_file_that_cannot_be_removed(tmp_path: Path) -> None:
     files.fail("unlink", errno.EROFS)
     with pytest.raises(StorageError, match="__result"):
         forget_left_result(str(tmp_path), files)
+
+
+def test_share_that_has_become_a_link(tmp_path: Path) -> None:
+    """Nothing is read or removed where a link in the place of the share leads."""
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "__result").mkdir(parents=True)
+    share = tmp_path / "share"
+    share.symlink_to(elsewhere)
+    with pytest.raises(StorageError, match="__result"):
+        forget_left_result(str(share), FileOps())
+    assert (elsewhere / "__result").is_dir()
+    (elsewhere / "__result").rmdir()
+    (elsewhere / "__result").write_text('{"outcome": "pass"}')
+    assert read_left_result(str(share)) == ""

@@ -268,12 +268,16 @@ def test_a_share_that_jobs_have_ruined(runs, catalogue, outcomes) -> None:
             f"rm -rf {share}",
             f"rm -f {share}/manifest.records; mkdir -p {share}/manifest.records/deep; mkdir {share}/__result",
             f"rm -rf {share}/*; ln -s /etc/passwd {share}/manifest.records; mkfifo {share}/__result",
+            f"rm -rf {share}; mkdir -p {share}-elsewhere/__result; ln -s {share}-elsewhere {share}",
+            f"rm -rf {share}; echo in the way > {share}",
         )
     ):
         subprocess.run(["sh", "-c", ruin], check=True)
         run = runs.reopen(catalogue(UNITS), run, insist=number > 0)
         assert (share / "manifest.records").is_file()
         assert not (share / "manifest.records").is_symlink()
+        assert not share.is_symlink()
+    assert os.listdir(f"{share}-elsewhere") == ["__result"]
     assert run.go_on()
     assert set(outcomes(run).values()) == {"pass"}
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import signal
@@ -15,11 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from plainbox.errors import UsageError
+from plainbox.errors import StorageFullError, UsageError
 from plainbox.processes import read_stat
 from plainbox.runner.interrupted import Decision, ResumePolicy
 from plainbox.runner.leftovers import end_leftovers
-from plainbox.runner.recovery import DECISION_NOTE, STUCK_NOTE, settle_interrupted
+from plainbox.runner.recovery import DECISION_NOTE, LEFTOVERS_NOTE, STUCK_NOTE, settle_interrupted
+from plainbox.runner.stop import StopRequest
 from plainbox.session import SessionManager, SessionState, SessionStorageRepository
 from plainbox.session.boot import boot_id
 from plainbox.session.dirs import WellKnownDirsHelper
@@ -502,7 +504,100 @@ def test_further_changes_in_the_same_checkpoint(tmp_path: Path) -> None:
 
     settle_interrupted(manager, afterwards=afterwards)
     new = manager.storage.records()[before:]
-    assert [record["t"] for record in new if record["t"] not in ("close", "open")] == ["ck"]
+    # The first is the count of openings.
+    assert [record["t"] for record in new if record["t"] not in ("close", "open")] == ["ck", "ck"]
+    assert "res" not in new[-2]
     assert new[-1]["meta"]["title"] == "afterwards"
     assert new[-1]["res"][0][2]["outcome"] == "crash"
+    manager.close()
+
+
+def test_tester_that_dies_while_settling(tmp_path: Path) -> None:
+    """An opening counts before anything is judged; a session whose testers die in there is given up, and told so once."""
+
+    class Killed(BaseException):
+        pass
+
+    def die() -> None:
+        raise Killed
+
+    manager = interrupted_session(tmp_path, JOB)
+    mark = Path(manager.storage.location, MARK_NAME)
+    mark.touch()
+    for number in range(1, 8):
+        with pytest.raises(Killed):
+            settle_interrupted(manager, afterwards=die)
+        stored = json.loads(manager.storage.load_checkpoint())["meta"]
+        assert stored["resume_count"] == number
+        assert ("stuck" in stored["flags"]) is (number > 5)
+        # The verdict was not durable: what it rested on is still known.
+        assert "a" in stored["running"]
+        assert mark.exists()
+        manager.close()
+        [storage] = SessionStorageRepository(tmp_path)
+        manager = SessionManager.load_session([JOB], storage)
+    assert [note["data"] for note in notes_of(manager, STUCK_NOTE)] == [{"openings": 6}]
+    [(_, result)] = settle_interrupted(manager)
+    assert "ended by its watchdog" in (result.comments or "")
+    assert not mark.exists()
+    manager.close()
+
+
+def test_settling_without_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk is waited for, with a sign of life, and the verdict is made durable then."""
+    monkeypatch.setattr("plainbox.runner.space._PAUSE_S", 0.01)
+    manager = interrupted_session(tmp_path, JOB)
+    plain, refusals, ticks = manager.storage.save_checkpoint, 4, 0
+
+    def save(data: bytes) -> None:
+        nonlocal refusals
+        if refusals and (refusals > 2 or b'"res"' in data):
+            refusals -= 1
+            raise StorageFullError("no space", errno=28)
+        plain(data)
+
+    def tick() -> None:
+        nonlocal ticks
+        ticks += 1
+
+    monkeypatch.setattr(manager.storage, "save_checkpoint", save)
+    stop = StopRequest()
+    stop.tick = tick
+    [(_, result)] = settle_interrupted(manager, stop=stop)
+    assert (refusals, result.outcome) == (0, "crash")
+    assert ticks >= 4
+    assert json.loads(manager.storage.load_checkpoint())["meta"]["running"] == {}
+    manager.close()
+
+
+def test_processes_that_the_system_protects(
+    tmp_path: Path, leave: Leftovers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What must not be ended is told once for each process, noted in the journal, and not waited for."""
+
+    def refuse_signal(*_: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    pid = leave("exec sleep 300")
+    wait_until(lambda: (found := read_stat(pid)) is not None and found.name == "sleep")
+    monkeypatch.setattr(signal, "pidfd_send_signal", refuse_signal)
+    monkeypatch.setattr("plainbox.runner.leftovers.time.sleep", lambda _: pytest.fail("it was waited for"))
+    ticks = 0
+
+    def tick() -> None:
+        nonlocal ticks
+        ticks += 1
+
+    assert [process.pid for process in end_leftovers("a", attempt_of(pid), "/no/share", tick=tick)] == [pid]
+    assert [record.getMessage() for record in caplog.records if "cannot be ended" in record.getMessage()] == [
+        f"Process {pid} cannot be ended: {os.strerror(errno.EPERM)}"
+    ]
+    assert ticks
+    stat = read_stat(pid)
+    assert stat is not None
+    manager = interrupted_session(tmp_path, JOB, process_group=pid, start_ticks=stat.start_ticks)
+    settle_interrupted(manager)
+    [note] = notes_of(manager, LEFTOVERS_NOTE)
+    assert note["data"] == {"job": "a", "processes": [{"pid": pid, "name": "sleep"}]}
+    assert not is_over(pid)
     manager.close()

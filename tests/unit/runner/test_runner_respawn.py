@@ -131,6 +131,20 @@ def test_nothing_is_followed(tmp_path: Path) -> None:
         assert (share / name).stat().st_mode & 0o777 == 0o600
 
 
+def test_disarming_follows_nothing(tmp_path: Path) -> None:
+    """Nothing is removed through a link that a job has put in the place of its share; the rest is disarmed."""
+    storage = SessionStorage.create(tmp_path / "sessions")
+    share = Path(storage.location) / "session-share"
+    share.mkdir()
+    AutoResume(storage, "plainbox").arm_for(job("noreturn"))
+    elsewhere = tmp_path / "elsewhere"
+    share.rename(elsewhere)
+    share.symlink_to(elsewhere)
+    AutoResume(storage, "plainbox").disarm()
+    assert sorted(os.listdir(elsewhere)) == sorted(RESPAWN_NAMES)
+    assert not (Path(storage.location) / "resume.env").exists()
+
+
 def test_disarmed_twice(tmp_path: Path, unit: ResumeUnit) -> None:
     """Disarming leaves nothing of this session, and leaves those of others alone; once more does no harm."""
     storages = [SessionStorage.create(tmp_path / "sessions") for _ in range(2)]
@@ -175,3 +189,19 @@ def test_variables() -> None:
         "PYTHONPATH": f"{os.path.abspath('lib')}{os.pathsep}/opt",
         "PLAINBOX_SESSION_REPO": os.path.abspath("sessions"),
     }
+
+
+def test_careless_session_becomes_durable(tmp_path: Path) -> None:
+    """A session that syncs nothing does so from its first armed job on: the note that it runs survives a hard reset."""
+    files = FaultyFiles(durable=False)
+    run(tmp_path, files, flags="simple")
+    assert files.durable is False
+    files = FaultyFiles(durable=False)
+    run(tmp_path, files)
+    assert files.durable is True
+    names = [name for call, name in files.steps if call == "fsync"]
+    assert "sessions/" in names
+    steps = files.steps
+    assert steps.index(("fsync", "sessions/")) < max(
+        index for index, (call, name) in enumerate(steps) if call == "fdatasync" and name.startswith("journal")
+    )

@@ -279,3 +279,19 @@ def test_storage_without_space(runs, catalogue, outcomes, monkeypatch: pytest.Mo
     assert told.finished == []
     assert outcomes(run)["b"] is None
     monkeypatch.undo()
+
+
+def test_sign_of_life_between_jobs(runs, catalogue, outcomes) -> None:
+    """Jobs that need no command give a sign of life, too, each of them."""
+    jobs = "".join(f"unit: job\nid: m{number}\nplugin: manual\n\n" for number in range(20))
+    run = runs.start(catalogue(jobs), "m.*")
+    ticks = 0
+
+    def tick() -> None:
+        nonlocal ticks
+        ticks += 1
+
+    run.stop.tick = tick
+    assert run.go_on()
+    assert set(outcomes(run).values()) == {"skip"}
+    assert ticks >= 20

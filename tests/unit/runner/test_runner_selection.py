@@ -9,7 +9,7 @@ import pytest
 
 from plainbox.errors import CorruptedSessionError, NothingSelectedError, UsageError
 from plainbox.runner import Selection
-from plainbox.runner.selection import NEVER_RUN
+from plainbox.runner.selection import NEVER_RUN, WantedReport
 from plainbox.session.state import SessionState
 from plainbox.units import TestPlanUnit
 from plainbox.units.selection import flatten
@@ -88,11 +88,40 @@ def names(jobs) -> list[str]:
         Selection(),
         Selection(plan_id="org.example::plan", providers=("/a b", "/c")),
         Selection(patterns=("x", "y.*"), match=("z",), exclude=("\N{SNOWMAN}",)),
+        Selection(
+            patterns=("x",),
+            timeout_s=1.5,
+            reports=(WantedReport("json", "/a\udcff", ("opt",)), WantedReport("html", "-")),
+        ),
     ],
 )
 def test_round_trip(selection: Selection) -> None:
     """A selection comes back from the session as it was."""
     assert Selection.from_blob(selection.as_blob()) == selection
+
+
+def test_older_form() -> None:
+    """A session that was stored without a limit and without reports has none."""
+    document = json.loads(Selection(patterns=("x",)).as_blob())
+    del document["timeout_s"], document["reports"]
+    assert Selection.from_blob(json.dumps(document).encode()) == Selection(patterns=("x",))
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"timeout_s": "long"},
+        {"timeout_s": -1},
+        {"timeout_s": 10**400},
+        {"reports": [{"format": "json"}]},
+        {"reports": ["json:x"]},
+        {"reports": 7},
+    ],
+)
+def test_odd_form(odd: dict) -> None:
+    """A limit or reports that make no sense are damage, and told as that."""
+    with pytest.raises(CorruptedSessionError):
+        Selection.from_blob(json.dumps(odd).encode())
 
 
 def test_form() -> None:

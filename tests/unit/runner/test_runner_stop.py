@@ -70,6 +70,25 @@ def test_waiting_ends_when_somebody_asks() -> None:
     assert time.monotonic() - began < 30
 
 
+def test_waiting_for_the_end_of_a_job() -> None:
+    """Who waits for the end of a job is not disturbed by a request to stop after it."""
+    stop = StopRequest()
+    stop.after_this_job()
+    assert stop.wait(60.0) is True
+    assert stop.wait_for_end(0.01) is False
+    stop.suspend("SIGTERM")
+    assert stop.wait_for_end(60.0) is True
+
+
+def test_at_once() -> None:
+    """A job that is to end at once is cancelled and gets no time, and the first reason stays."""
+    stop = StopRequest()
+    stop.now("SIGINT")
+    assert not stop.cancel.hurried
+    stop.at_once("again")
+    assert (stop.cancel.reason, stop.cancel.hurried, stop.suspending) == ("SIGINT", True, False)
+
+
 # -- stops from outside
 
 
@@ -105,6 +124,31 @@ def test_job_that_takes_the_machine_down(runs, catalogue, outcomes, monkeypatch,
     assert outcomes(again) == {"reboots": "pass"}
 
 
+@pytest.mark.parametrize(("command", "flags"), [("true", "noreturn"), ("kill $$", "simple"), ("exit 143", "simple")])
+def test_shutdown_after_an_interrupt(runs, catalogue, outcomes, command: str, flags: str) -> None:
+    """Who has asked to stop after a job does not take from it the time that a shutdown needs to reach the tester."""
+    run = runs.start(catalogue(shell("a", command, flags) + PLAN), plan="plan")
+    run.runner.on_job_started.connect(lambda job, number, total: run.stop.after_this_job())
+    run.runner._executor._noreturn_wait_s = 60
+    end = run.runner._executor._is_suspended
+
+    def ended(*arguments: object) -> bool:
+        threading.Timer(0.1, run.stop.suspend, ["SIGTERM"]).start()
+        return end(*arguments)
+
+    run.runner._executor._is_suspended = ended
+    assert not run.go_on()
+    assert outcomes(run) == {"a": None}
+
+
+@pytest.mark.parametrize("code", [129, 143])
+def test_job_that_says_143_without_a_shutdown(runs, catalogue, outcomes, code: int) -> None:
+    """Without a shutdown a return code is what it always is."""
+    run = runs.start(catalogue(shell("a", f"exit {code}") + PLAN), plan="plan")
+    assert run.go_on()
+    assert outcomes(run) == {"a": "fail"}
+
+
 @pytest.mark.parametrize(("flags", "outcome"), [("noreturn", "fail"), ("noreturn expect-reboot", "crash")])
 def test_job_that_returns_although_it_should_not(runs, catalogue, outcomes, flags: str, outcome: str) -> None:
     """A job that is to end its tester and comes back without anything happening has not done its work."""
@@ -127,7 +171,7 @@ def test_job_that_fails_instead_of_not_returning(runs, catalogue, outcomes) -> N
 
 def test_waiting_for_space(runs, catalogue, outcomes, monkeypatch: pytest.MonkeyPatch) -> None:
     """A result that cannot be stored for lack of space is kept until there is some, and then the run goes on."""
-    monkeypatch.setattr("plainbox.runner.runner._SPACE_PAUSE_S", 0.01)
+    monkeypatch.setattr("plainbox.runner.space._PAUSE_S", 0.01)
     run = runs.start(catalogue(shell("a", "true") + shell("b", "true") + PLAN), plan="plan")
     plain = run.manager.storage.save_checkpoint
     refusals = 3

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import tarfile
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from plainbox.errors import (
     UsageError,
 )
 from plainbox.session.archive import Limits, check_archive, restore_archive, write_archive
+from plainbox.session.files import FileOps
 from plainbox.session.storage import SessionStorage, SessionStorageRepository
 
 Content = dict[str, tuple[bytes, int]]
@@ -65,11 +67,12 @@ def content_of(storage: SessionStorage) -> Content:
 
 def test_there_and_back(session: SessionStorage, there: SessionStorageRepository, tmp_path: Path) -> None:
     """A restored session has every byte, also under odd names, for its owner alone, and loads."""
-    archive = write_archive(session, tmp_path / "a.tar.gz")
+    written = write_archive(session, tmp_path / "a.tar.gz")
     restored = restore_archive(tmp_path / "a.tar.gz", there)
     private = {name: (data, 0o700 if mode & 0o100 else 0o600) for name, (data, mode) in content_of(session).items()}
     assert content_of(restored) == private
-    assert restored.id == session.id == archive.id
+    assert restored.id == session.id == written.archive.id
+    assert written.packed_bytes == os.stat(tmp_path / "a.tar.gz").st_size
     assert restored.load_checkpoint() == session.load_checkpoint()
     assert restored.journal_info().last_change == pytest.approx(session.journal_info().last_change or 0, abs=1)
     assert os.stat(tmp_path / "a.tar.gz").st_mode & 0o777 == 0o600
@@ -104,11 +107,11 @@ def test_unpacked_by_hand(session: SessionStorage, there: SessionStorageReposito
 
 
 def test_what_cannot_be_carried(session: SessionStorage, there: SessionStorageRepository, tmp_path: Path) -> None:
-    """Links and pipes are named as left out, and then the session is not removed; temporary files are no loss."""
+    """Links and pipes are named as left out, and then the session is not removed; an unfinished journal is no loss."""
     os.symlink("/etc/passwd", os.path.join(session.location, "session-share", "link"))
     os.mkfifo(os.path.join(session.location, "pipe"))
     Path(session.location, "journal-000009.pbj.tmp").touch()
-    archive = write_archive(session, tmp_path / "a.tar.gz", remove=True)
+    archive = write_archive(session, tmp_path / "a.tar.gz", remove=True).archive
     assert archive.left_out == ("pipe", "session-share/link")
     assert os.path.isdir(session.location)
     names = content_of(restore_archive(tmp_path / "a.tar.gz", there))
@@ -121,6 +124,78 @@ def test_removed_when_archived(session: SessionStorage, there: SessionStorageRep
     write_archive(session, tmp_path / "a.tar.gz", remove=True)
     assert not os.path.exists(session.location)
     assert restore_archive(tmp_path / "a.tar.gz", there).load_checkpoint() == before
+
+
+@pytest.mark.parametrize("how", ["here", "by a link", "over a log"])
+def test_archive_in_its_session(session: SessionStorage, tmp_path: Path, how: str) -> None:
+    """An archive in the session would go with it: it is refused before anything is written."""
+    before = content_of(session)
+    (tmp_path / "link").symlink_to(os.path.join(session.location, "io-logs"))
+    target = {
+        "here": Path(session.location, "a.tar.gz"),
+        "by a link": tmp_path / "link" / "a.tar.gz",
+        "over a log": Path(session.location, "io-logs", "a.1.iolog"),
+    }[how]
+    with pytest.raises(UsageError, match="in the session"):
+        write_archive(session, target, remove=True, replace=how == "over a log")
+    assert content_of(session) == before
+
+
+def test_archive_that_vanishes(session: SessionStorage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The session stays unless the archive is in its place, as it was read back."""
+    target = tmp_path / "a.tar.gz"
+    for trouble in (target.unlink, lambda: os.replace(shutil.copy(target, tmp_path / "copy"), target)):
+        sync = FileOps.sync_directory
+        with monkeypatch.context() as patch:
+            patch.setattr(FileOps, "sync_directory", lambda ops, path: (sync(ops, path), trouble()))  # noqa: B023
+            with pytest.raises(StorageError, match=r"a\.tar\.gz"):
+                write_archive(session, target, remove=True)
+        assert session.load_checkpoint()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tar.gz", "from"]
+
+
+def test_nothing_is_skipped_silently(session: SessionStorage, there: SessionStorageRepository, tmp_path: Path) -> None:
+    """Whatever is not an unfinished journal is in the archive, or keeps the session from being removed."""
+    top = Path(session.location)
+    (top / "notes.tmp").write_text("mine")
+    (top / "kept.tmp").mkdir()
+    (top / "kept.tmp" / "data").write_text("mine too")
+    write_archive(session, tmp_path / "a.tar.gz", remove=True)
+    assert not top.exists()
+    restored = Path(restore_archive(tmp_path / "a.tar.gz", there).location)
+    assert ((restored / "notes.tmp").read_text(), (restored / "kept.tmp" / "data").read_text()) == ("mine", "mine too")
+
+
+@pytest.mark.parametrize("name", ["archive.json", "lock", "journal-000009.pbj.tmp/x"])
+def test_data_in_the_place_of_ours(
+    session: SessionStorage, there: SessionStorageRepository, tmp_path: Path, name: str
+) -> None:
+    """A name that an archive uses for something else is told as left out, and what only looks unfinished is kept."""
+    place = Path(session.location, name)
+    if name == "lock":
+        place.unlink()
+        place.mkdir()
+        place = place / "data"
+    place.parent.mkdir(exist_ok=True)
+    place.write_text("{}")
+    archive = write_archive(session, tmp_path / "a.tar.gz", remove=True).archive
+    if name.endswith("/x"):
+        assert Path(restore_archive(tmp_path / "a.tar.gz", there).location, name).read_text() == "{}"
+    else:
+        assert archive.left_out == (name,)
+        assert place.read_text() == "{}"
+
+
+def test_what_no_reader_would_take(session: SessionStorage, tmp_path: Path) -> None:
+    """A session that could not be restored is refused in our words, and nothing is written."""
+    deep = session.location
+    for _ in range(16):
+        deep = os.path.join(deep, "d" * 200)
+        os.mkdir(deep)
+    with pytest.raises(StorageError, match=r"cannot be in an archive: .* too long a name"):
+        write_archive(session, tmp_path / "a.tar.gz", remove=True)
+    assert sorted(os.listdir(tmp_path)) == ["from"]
+    assert session.load_checkpoint()
 
 
 def test_damaged_session(session: SessionStorage, there: SessionStorageRepository, tmp_path: Path) -> None:
@@ -181,7 +256,9 @@ def test_a_session_that_exists_is_not_replaced(session: SessionStorage, tmp_path
     copy = restore_archive(tmp_path / "a.tar.gz", repository, as_id="copy")
     assert copy.id == "copy"
     assert copy.load_checkpoint() == session.load_checkpoint()
-    for name in ("../x", ".hidden", "", "a/b", "a\nb", "x" * 300):
+    assert restore_archive(tmp_path / "a.tar.gz", repository, as_id="other.session").id == "other"
+    shutil.rmtree(os.path.join(repository.location, "other.session"))
+    for name in ("../x", "x.session.session", ".session", ".hidden", "", "a/b", "a\nb", "x" * 300):
         with pytest.raises(UsageError, match="no id"):
             restore_archive(tmp_path / "a.tar.gz", repository, as_id=name)
     assert len(os.listdir(repository.location)) == 2
@@ -194,17 +271,17 @@ Change = Callable[[dict[str, Any], list[tuple[tarfile.TarInfo, bytes]]], None]
 
 def forged(path: Path, change: Change | None = None) -> Path:
     """Write an archive of two files that is good but for what ``change`` does to its manifest and its members."""
-    data = {"a": b"alpha", "d/b": b"beta"}
+    data = {"a": b"alpha", "io-logs/b": b"beta"}
     manifest: dict[str, Any] = {
         "schema": "plainbox.archive/1",
         "id": "forged",
-        "directories": ["d"],
+        "directories": ["io-logs"],
         "files": [
             {"path": name, "size": len(text), "sha256": hashlib.sha256(text).hexdigest()} for name, text in data.items()
         ],
         "left_out": [],
     }
-    directory = tarfile.TarInfo("forged.session/d")
+    directory = tarfile.TarInfo("forged.session/io-logs")
     directory.type = tarfile.DIRTYPE
     members = [(directory, b"")]
     for name, text in data.items():
@@ -252,9 +329,14 @@ def _linked_directory(manifest: dict[str, Any], members: list[tuple[tarfile.TarI
     members[0][0].type, members[0][0].linkname = tarfile.SYMTYPE, "/tmp"
 
 
+def _no_session(manifest: dict[str, Any], members: list[tuple[tarfile.TarInfo, bytes]]) -> None:
+    manifest["directories"].clear()
+    del manifest["files"][1], members[2], members[0]
+
+
 HOSTILE: dict[str, Change] = {
     "up": _name("../a"),
-    "far up": _name("d/../../../a"),
+    "far up": _name("io-logs/../../../a"),
     "absolute": _name("/a"),
     "itself": _name("."),
     "empty": _name(""),
@@ -262,9 +344,9 @@ HOSTILE: dict[str, Change] = {
     "lock": _name("lock"),
     "no directory": _name("e/a"),
     "too long": _name("x" * 300),
-    "twice": _name("d/b"),
+    "twice": _name("io-logs/b"),
     "symbolic link": _type(tarfile.SYMTYPE),
-    "hard link": _type(tarfile.LNKTYPE, "forged.session/d/b"),
+    "hard link": _type(tarfile.LNKTYPE, "forged.session/io-logs/b"),
     "device": _type(tarfile.CHRTYPE),
     "pipe": _type(tarfile.FIFOTYPE),
     "sparse file": _type(tarfile.GNUTYPE_SPARSE),
@@ -276,13 +358,17 @@ HOSTILE: dict[str, Change] = {
     "size of true": _file(size=True),
     "no list": _manifest(files=5),
     "names are no texts": _manifest(directories=[1]),
-    "directories out of order": _manifest(directories=["d/e", "d"]),
+    "directories out of order": _manifest(directories=["io-logs/e", "io-logs"]),
     "one file less in the manifest": lambda manifest, members: manifest["files"].pop(),
     "one file less in the archive": lambda manifest, members: [members.pop(), None][1],
     "another order": lambda manifest, members: members.reverse(),
     "another id": _manifest(id="../../x"),
     "another schema": _manifest(schema="something/1"),
     "bomb in a header": _bomb,
+    "unknown key": _manifest(more={}),
+    "unknown key of a file": _file(mode=0),
+    "no session": _no_session,
+    "manifest that is too long": _manifest(left_out=["x" * (32 * 1024 * 1024)]),
 }
 
 
@@ -300,7 +386,7 @@ def test_hostile_archive(what: str, there: SessionStorageRepository, tmp_path: P
 def test_forgery_without_fault(there: SessionStorageRepository, tmp_path: Path) -> None:
     """The archive that the hostile ones are made from is a good one."""
     restored = restore_archive(forged(tmp_path / "good.tar.gz"), there)
-    assert content_of(restored) == {"a": (b"alpha", 0o600), "d": (b"", 0o700), "d/b": (b"beta", 0o600)}
+    assert content_of(restored) == {"a": (b"alpha", 0o600), "io-logs": (b"", 0o700), "io-logs/b": (b"beta", 0o600)}
 
 
 def test_limits(there: SessionStorageRepository, tmp_path: Path) -> None:
@@ -335,6 +421,47 @@ def test_no_archive(data: bytes, there: SessionStorageRepository, tmp_path: Path
         restore_archive(tmp_path / "x", there)
 
 
+@pytest.mark.parametrize("what", ["itself", "zeros", "zeros inside", "data inside"])
+def test_nothing_follows_an_archive(what: str, there: SessionStorageRepository, tmp_path: Path) -> None:
+    """A file that goes on behind its archive is no archive."""
+    os.makedirs(there.location)
+    path = forged(tmp_path / "a.tar.gz")
+    data = path.read_bytes()
+    tar = gzip.decompress(data)
+    assert len(tar) % tarfile.RECORDSIZE == 0
+    path.write_bytes(
+        {
+            "itself": data * 2,
+            "zeros": data + b"\0" * 100_000,
+            "zeros inside": gzip.compress(tar + b"\0" * tarfile.RECORDSIZE),
+            "data inside": gzip.compress(tar[:-1] + b"x"),
+        }[what]
+    )
+    with pytest.raises(CorruptedSessionError, match="something follows"):
+        check_archive(path)
+    with pytest.raises(CorruptedSessionError, match="something follows"):
+        restore_archive(path, there)
+    assert os.listdir(there.location) == []
+
+
+@pytest.mark.parametrize("unit", [b"[],", b"{},", b'{"a":0},', b"0,", b"[["])
+def test_manifest_that_costs_memory(unit: bytes, there: SessionStorageRepository, tmp_path: Path) -> None:
+    """A small archive whose manifest says a lot of nothing is refused before it is taken apart."""
+    text = b'{"schema": "plainbox.archive/1", "left_out": [' + unit * (15_000_000 // len(unit)) + b"0]}"
+    first = tarfile.TarInfo("x.session/archive.json")
+    first.size = len(text)
+    with tarfile.open(tmp_path / "x", "w:gz") as tar:
+        tar.addfile(first, io.BytesIO(text))
+    del text
+    tracemalloc.start()
+    try:
+        with pytest.raises(CorruptedSessionError, match="longer than"):
+            restore_archive(tmp_path / "x", there)
+        assert tracemalloc.get_traced_memory()[1] < 64 * 1024 * 1024
+    finally:
+        tracemalloc.stop()
+
+
 def test_manifest_of_brackets(there: SessionStorageRepository, tmp_path: Path) -> None:
     """A manifest that is nested without end is refused."""
     text = b"[" * 200_000
@@ -366,5 +493,5 @@ def test_broken_archive(data: st.DataObject, tmp_path_factory: pytest.TempPathFa
         assert not os.path.isdir(repository.location) or os.listdir(repository.location) == []
     else:
         assert not cut
-        assert content_of(restored) == {"a": (b"alpha", 0o600), "d": (b"", 0o700), "d/b": (b"beta", 0o600)}
+        assert content_of(restored) == {"a": (b"alpha", 0o600), "io-logs": (b"", 0o700), "io-logs/b": (b"beta", 0o600)}
     shutil.rmtree(base)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from plainbox.session.atomic import remove_file, write_file
+from plainbox.session.atomic import open_share, remove_directory, remove_file, write_file
 from plainbox.testing import FaultyFiles
 
 
@@ -52,3 +52,19 @@ def test_removal_is_durable(tmp_path: Path) -> None:
     assert remove_file(files, tmp_path / "name")
     assert [call for call, _ in files.steps if call in ("unlink", "fsync")] == ["unlink", "fsync"]
     assert not remove_file(files, tmp_path / "name")
+
+
+def test_removal_in_an_open_directory(tmp_path: Path) -> None:
+    """A share that has become a link is not worked in; what is in an open one is removed by its name, durably."""
+    (tmp_path / "share").mkdir()
+    (tmp_path / "share" / "name").touch()
+    (tmp_path / "link").symlink_to("share")
+    files = FaultyFiles()
+    with pytest.raises(OSError, match=r"directory|symbolic"), open_share(files, tmp_path / "link"):
+        pytest.fail("the link was followed")
+    with open_share(files, tmp_path / "share") as share:
+        remove_directory("name", share)
+        files.forget()
+        assert remove_file(files, "name", dir_fd=share)
+        assert [call for call, _ in files.steps] == ["unlink", "fsync"]
+        assert not remove_file(files, "name", dir_fd=share)

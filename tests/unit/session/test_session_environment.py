@@ -92,6 +92,18 @@ def test_strict(tmp_path: Path, key: str) -> None:
     assert stored_snapshots(storage.records()) == [SNAPSHOT, other]
 
 
+def test_opening_without_snapshot(tmp_path: Path) -> None:
+    """An opening that tells no environment, such as a compaction, hides none of those before it."""
+    storage = stored_session(tmp_path)
+    storage.compact()
+    storage.close()
+    storage = SessionStorage(storage.location)
+    assert stored_snapshots(storage.records()) == [SNAPSHOT]
+    storage.environment = attrs.evolve(SNAPSHOT, kernel="other").as_dict()
+    with pytest.raises(IncompatibleSessionError, match="kernel"):
+        SessionManager.load_session([], storage, flags=["strict-environment"])
+
+
 def test_strict_without_a_difference(tmp_path: Path) -> None:
     """A strict resume goes on where the session was opened last, also in another boot of the machine."""
     storage = stored_session(tmp_path)

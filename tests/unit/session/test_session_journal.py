@@ -775,7 +775,8 @@ def test_a_new_generation_goes_on_telling_the_past(tmp_path: Path, how: str) -> 
         storage.save_checkpoint(full(meta={"title": "anew"}))
     records = storage.records()
     told = [record for record in records if record["t"] in ("open", "note")]
-    assert [record["t"] for record in told] == ["open", "note", "open", "note", "open"]
+    more = ["open"] if how == "whole state" else []  # to compact is no other opening
+    assert [record["t"] for record in told] == ["open", "note", "open", "note", *more]
     assert told[1]["kind"] == "decision"
     assert told[2:4] == before[1:]
     assert storage.journal_info().generation == 2
@@ -791,4 +792,4 @@ def test_of_too_many_remarks_the_oldest_openings_go_first(tmp_path: Path, monkey
         storage.unlock()
     storage.compact()
     told = [(record["t"], record.get("kind")) for record in storage.records() if record["t"] in ("open", "note")]
-    assert told == [("note", kind) for kind in ("salvage", "b", "c", "d")] + [("open", None)]
+    assert told == [*(("note", kind) for kind in ("salvage", "c", "d")), ("open", None)]

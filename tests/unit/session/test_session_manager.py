@@ -453,8 +453,16 @@ def test_well_known_directories(storage: SessionStorage) -> None:
     assert {os.stat(path).st_mode & 0o777 for path in helper.all_directories} == {0o700}
     os.rmdir(helper.share_pathname)
     Path(helper.share_pathname).write_text("in the way")
-    with pytest.raises(FileExistsError):
-        helper.populate()
+    helper.populate()
+    assert os.listdir(helper.share_pathname) == []
+    os.rmdir(helper.share_pathname)
+    os.symlink("io-logs", helper.share_pathname)
+    helper.restore()
+    assert not os.path.islink(helper.share_pathname)
+    assert kept.read_text() == "x"
+    before = os.lstat(helper.share_pathname).st_ctime_ns
+    helper.restore()
+    assert os.lstat(helper.share_pathname).st_ctime_ns == before
 
 
 def test_well_known_directories_fields(storage: SessionStorage) -> None:

@@ -17,6 +17,7 @@ from plainbox.session.restart import (
     NoRestart,
     RestartStrategy,
     SystemdRestart,
+    armed_sessions,
     choose_strategy,
     diffuse_everywhere,
 )
@@ -39,7 +40,7 @@ def repository(tmp_path: Path) -> str:
 @pytest.fixture(params=["system", "user", "desktop"])
 def strategy(request: pytest.FixtureRequest, tmp_path: Path, repository: str) -> RestartStrategy:
     if request.param == "desktop":
-        return DesktopAutostart()
+        return DesktopAutostart(repository=repository)
     strategy = SystemdRestart(request.param, repository=repository, root=str(tmp_path / "root"))
     strategy.unit.install(repository, FileOps())
     return strategy
@@ -57,8 +58,11 @@ def test_twice_is_once(strategy: RestartStrategy) -> None:
 
 def test_others_are_left_alone(strategy: RestartStrategy) -> None:
     """Diffusing one session does not diffuse another."""
-    strategy.prime_application_restart(APP, "one", "true")
+    for session_id in ("one", "two"):
+        strategy.prime_application_restart(APP, session_id, "true")
     strategy.diffuse_application_restart(APP, "other")
+    assert strategy.armed(APP) == ["one", "two"]
+    strategy.diffuse_application_restart(APP, "two")
     assert strategy.armed(APP) == ["one"]
 
 
@@ -135,7 +139,7 @@ def test_diffused_whoever_primed(repository: str, caplog: pytest.LogCaptureFixtu
     """A session is diffused with all strategies; what cannot be undone is told and is no error."""
     files = FaultyFiles()
     ResumeUnit("user").install(repository, files)
-    strategies = [SystemdRestart("user", repository=repository), DesktopAutostart()]
+    strategies = [SystemdRestart("user", repository=repository), DesktopAutostart(repository=repository)]
     for strategy in strategies:
         strategy.prime_application_restart(APP, "one", "true")
     files.fail("unlink", errno.EROFS, lambda number: number == 1)
@@ -144,3 +148,53 @@ def test_diffused_whoever_primed(repository: str, caplog: pytest.LogCaptureFixtu
     assert [strategy.armed(APP) for strategy in strategies] == [["one"], []]
     diffuse_everywhere("one", repository, files)
     assert strategies[0].armed(APP) == []
+
+
+@pytest.mark.parametrize("setting", ["desktop", "systemd"])
+def test_other_repositories_are_left_alone(repository: str, setting: str) -> None:
+    """A session of another repository is neither told nor diffused, also when one of the same id is."""
+    files = FileOps()
+    other = repository + "-other"
+    ResumeUnit("user").install(other, files)
+    strategy = choose_strategy(setting, other, files)
+    assert strategy is not None
+    strategy.prime_application_restart(APP, "one", "true")
+    diffuse_everywhere("one", repository, files)
+    assert armed_sessions(repository) == []
+    assert armed_sessions(other) == ["one"]
+    diffuse_everywhere("one", other, files)
+    assert armed_sessions(other) == []
+
+
+@pytest.mark.parametrize("name", ["plainbox.desktop", "plainbox-one.desktop"])
+def test_entries_of_the_user_stay(tmp_path: Path, repository: str, name: str) -> None:
+    """An entry that is for no session is neither replaced nor removed; in the place of one it is an error."""
+    entry = tmp_path / "config" / "autostart" / name
+    entry.parent.mkdir(parents=True)
+    entry.write_text("[Desktop Entry]\nName=Mine\n")
+    strategy = DesktopAutostart(repository=repository)
+    if name == "plainbox.desktop":
+        strategy.prime_application_restart(APP, "one", "true")
+    else:
+        with pytest.raises(FileExistsError, match="in the way"):
+            strategy.prime_application_restart(APP, "one", "true")
+    strategy.diffuse_application_restart(APP, "one")
+    strategy.diffuse_application_restart(APP)
+    assert os.listdir(entry.parent) == [name]
+    assert "Mine" in entry.read_text()
+
+
+def test_entries_of_other_applications(repository: str) -> None:
+    """The entries of an application whose name begins as that of another do not count among those of the other."""
+    strategy = DesktopAutostart(repository=repository)
+    strategy.prime_application_restart("plainbox-more", "one", "true")
+    assert strategy.armed("plainbox") == []
+    assert strategy.armed("plainbox-more") == ["one"]
+
+
+@pytest.mark.parametrize("session_id", ["a\u2028b", "a\\nb = c", "(1) ü"])
+def test_odd_names_in_an_entry(tmp_path: Path, session_id: str) -> None:
+    """Session and repository come back from an entry as they are, whatever is in their names."""
+    strategy = DesktopAutostart(repository=str(tmp_path / "re\npo = \\s \udcff"))
+    strategy.prime_application_restart(APP, session_id, "true")
+    assert strategy.armed(APP) == [session_id]

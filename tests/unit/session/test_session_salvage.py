@@ -8,6 +8,7 @@ import errno
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,13 @@ def life(base: Path, *, close: bool = False) -> SessionStorage:
         storage._writer = None
         storage.unlock()
     return storage
+
+
+@pytest.fixture(autouse=True)
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where new sessions go."""
+    monkeypatch.setenv("PLAINBOX_SESSION_REPO", str(tmp_path))
+    return tmp_path
 
 
 @pytest.fixture(scope="module")
@@ -227,6 +235,30 @@ def test_into_leaves_the_damaged_session_alone(original: SessionStorage, tmp_pat
             salvage(storage, into=bad)
 
 
+def test_into_makes_the_session_in_the_repository(original: SessionStorage, tmp_path: Path) -> None:
+    """Wherever the damaged one lies; the repository is made when it is missing, and the id ends before the suffix."""
+    storage = copied(original, tmp_path / "elsewhere")
+    flip(storage, line_of_checkpoint(storage, 5))
+    before = everything(tmp_path / "elsewhere")
+    done = salvage(storage, into="rescued.session", repository=tmp_path / "new" / "sessions")
+    assert done.into == "rescued"
+    assert verify(SessionStorage(tmp_path / "new" / "sessions" / "rescued.session"), deep=True).state == "good"
+    assert everything(tmp_path / "elsewhere") == before
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="repository"):
+        salvage(storage, into="rescued", repository=tmp_path / "file")
+
+
+@pytest.mark.skipif(not os.path.isdir("/dev/shm"), reason="there is no other file system to write to")
+def test_into_goes_across_file_systems(original: SessionStorage, tmp_path: Path) -> None:
+    """The new session need not be where the damaged one is."""
+    storage = copied(original, tmp_path)
+    flip(storage, line_of_checkpoint(storage, 5))
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as base:
+        salvage(storage, into="rescued", repository=base)
+        assert verify(SessionStorage(Path(base, "rescued.session")), deep=True).state == "good"
+
+
 def test_running_job_stays_for_the_resume(tmp_path: Path) -> None:
     """What ran at the end has no result, with the damage somewhere else; an unfinished log is not touched."""
     storage = SessionStorage.create(tmp_path, files=FaultyFiles())
@@ -374,7 +406,11 @@ def test_read_only_directory(original: SessionStorage, tmp_path: Path) -> None:
     files.fail("open", errno.EROFS)
     with pytest.raises(StorageError, match="Read-only") as caught:
         salvage(SessionStorage(storage.location, files=files))
-    assert "--into" in (caught.value.hint or "")
+    assert f"--into ID {storage.id} " in (caught.value.hint or "")
+    away = copied(original, tmp_path / "a b")
+    with pytest.raises(StorageError) as caught:
+        salvage(SessionStorage(away.location, files=files))
+    assert f"--into ID '{away.location}' " in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize("call", range(1, 7))
@@ -393,6 +429,97 @@ def test_full_disk_leaves_the_originals(original: SessionStorage, tmp_path: Path
     assert all(after[name][0] == item[0] for name, item in before.items() if name not in ("lock", "head.json"))
     salvage(storage)
     assert len(outcomes(storage)) == 4
+
+
+@pytest.mark.parametrize("file", ["head.json", "iolog", "journal-000002"])
+def test_full_disk_keeps_no_copies(original: SessionStorage, tmp_path: Path, file: str) -> None:
+    """What a salvage has made before the disk was full is gone again, however often it is tried."""
+    storage = copied(original, tmp_path)
+    flip(storage, line_of_checkpoint(storage, 5))
+    [log] = Path(storage.location, "io-logs").glob("*job-3*")
+    log.write_bytes(log.read_bytes()[:-40])
+    (Path(storage.location) / "lock").touch()
+    before = everything(storage.location).keys()
+    for _ in range(2):
+        files = FaultyFiles()
+        files.fail("pwrite", errno.ENOSPC, file=file)
+        with pytest.raises(StorageFullError) as caught:
+            salvage(SessionStorage(storage.location, files=files))
+        assert "as it was" in (caught.value.hint or "")
+        assert everything(storage.location).keys() == before
+    salvage(storage)
+    assert verify(storage, deep=True).state == "good"
+
+
+def test_every_odd_file_is_set_aside(original: SessionStorage, tmp_path: Path) -> None:
+    """What verify calls damage is none after a salvage, also in a session that loads."""
+    storage = copied(original, tmp_path)
+    place = Path(storage.location)
+    shutil.copy(journal_of(storage), tmp_path / "old")
+    storage.compact()
+    storage.unlock()
+    journal_of(storage).unlink(missing_ok=True)
+    journal_of(storage).symlink_to(tmp_path / "old")
+    os.mkfifo(place / "more.pbj")
+    stored = reopened(storage).load_checkpoint()
+    assert verify(storage).state == "damaged"
+    done = salvage(storage)
+    assert (done.state, done.exit_code) == ("repaired", 0)
+    assert {"journal-000001.pbj", "more.pbj"} <= set(os.listdir(place / str(done.quarantine)))
+    assert verify(storage).state == "good"
+    assert reopened(storage).load_checkpoint() == stored
+    assert salvage(storage).state == "sound"
+
+
+@pytest.mark.parametrize("instead", [True, False])
+def test_lost_directory_of_logs_is_made_again(original: SessionStorage, tmp_path: Path, instead: bool) -> None:
+    """The logs are lost, that is told once, and there is a directory for new ones; a file in its place is set aside."""
+    storage = copied(original, tmp_path)
+    logs = Path(storage.location, "io-logs")
+    shutil.rmtree(logs)
+    if instead:
+        logs.write_text("what is this?")
+    done = salvage(storage)
+    assert done.exit_code == 1
+    assert Path(storage.location, str(done.quarantine), "io-logs").is_file() == instead
+    assert verify(storage).state == "good"
+    assert logs.is_dir()
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+@pytest.mark.parametrize("name", ["io-logs", "lock"])
+def test_link_that_takes_a_hand_is_left_alone(
+    original: SessionStorage, tmp_path: Path, name: str, dry_run: bool
+) -> None:
+    """No log is called lost that may be behind a link: verify and salvage say what is to be done, and it helps."""
+    storage = copied(original, tmp_path)
+    place, away = Path(storage.location, name), tmp_path / "away"
+    place.touch()
+    place.rename(away)
+    place.symlink_to(away)
+    found = verify(storage)
+    assert found.state == "damaged"
+    [remedy] = [item.remedy for item in found.findings if item.remedy]
+    before = everything(storage.location)
+    with pytest.raises(StorageError, match=f"{name}: it is a symbolic link") as caught:
+        salvage(storage, dry_run=dry_run)
+    assert remedy in (caught.value.hint or "")
+    assert everything(storage.location) == before
+    place.unlink()
+    if name == "io-logs":
+        away.rename(place)
+    assert verify(storage).state == "good"
+    assert salvage(storage).state == "sound"
+
+
+def test_odd_files_alone_are_no_session(tmp_path: Path) -> None:
+    """Where nothing was ever saved there is nothing to repair, and salvage agrees with verify that it is not sound."""
+    storage = SessionStorage.create(tmp_path, files=FaultyFiles())
+    storage.unlock()
+    assert salvage(storage).state == "sound"
+    Path(storage.location, "more.pbj").symlink_to("/")
+    assert verify(storage).state == "damaged"
+    assert salvage(storage).exit_code == 3
 
 
 def test_odd_files_do_not_stop_it(original: SessionStorage, tmp_path: Path) -> None:

@@ -122,3 +122,11 @@ def test_unit_serves_one_repository(tmp_path: Path) -> None:
     assert unit.remove(FileOps())
     assert unit.armed() == []
     assert unit.installed() is None
+
+
+def test_after_the_network() -> None:
+    """The system's unit waits for the network where something starts it, and starts it for nobody's sake."""
+    lines = ResumeUnit("system").text("/sessions").splitlines()
+    [after] = [line for line in lines if "network-online.target" in line]
+    assert after.startswith("After=")
+    assert "network" not in ResumeUnit("user").text("/sessions")

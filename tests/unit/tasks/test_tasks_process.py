@@ -193,6 +193,41 @@ def test_cancel_of_a_job_that_ignores_sigterm(run):
     assert run(IGNORES_TERM).return_code == -signal.SIGKILL
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        "trap '' TERM; echo ready; sleep 60",
+        "trap '' TERM; echo ready; trap 'exit 0' USR1; sleep 60 & kill -USR1 $$",
+    ],
+)
+def test_hurry(run, command):
+    """A cancelled job is killed as soon as the token hurries, whatever its time of grace, and so is whom it has left."""
+    run.grace_s = 1000
+
+    def cancel(reason):
+        run.cancel.cancel(reason)
+        threading.Timer(0.2, run.cancel.hurry).start()
+
+    run.sink = CancelWhenReady(cancel)
+    ending = run(command)
+    assert ending.survivors == ()
+    assert ending.duration < 500
+
+
+def test_hurry_from_the_start(run):
+    """A token that is cancelled and hurried in one gives a job no time either."""
+    run.grace_s = 1000
+
+    def cancel(reason):
+        run.cancel.cancel(reason)
+        run.cancel.hurry()
+
+    run.sink = CancelWhenReady(cancel)
+    ending = run("trap '' TERM; echo ready; sleep 60")
+    assert (ending.return_code, ending.ended_by) == (-signal.SIGKILL, "cancel")
+    assert run.sink.notes[-1] == "to be ended at once: sending SIGKILL"
+
+
 def test_cancel_from_a_signal_handler(run):
     """A token may be cancelled by a signal handler of the thread that waits for the job."""
     before = signal.signal(signal.SIGUSR1, lambda *_: run.cancel.cancel("a signal"))
