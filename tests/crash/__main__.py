@@ -12,6 +12,7 @@ import importlib
 import importlib.util
 import inspect
 import json
+import logging
 import random
 import shutil
 import signal
@@ -112,6 +113,8 @@ def _run_single(arguments: argparse.Namespace) -> int:
     extra = {"minutes": arguments.minutes} if "minutes" in inspect.signature(module.run).parameters else {}
     trials = arguments.trials if arguments.trials is not None else RIGS[name].trials
     arguments.single.mkdir()
+    # What the store warns of is what the rig does to it.
+    logging.getLogger("plainbox").setLevel(logging.CRITICAL)
     figures = module.run(trials=trials, seed=arguments.seed, base=arguments.single, **extra)
     print(json.dumps(attrs.asdict(figures)))
     return 0

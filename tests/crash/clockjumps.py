@@ -7,7 +7,6 @@ time that runs backwards where time was measured, and with a note of every jump.
 
 from __future__ import annotations
 
-import logging
 import random
 import shutil
 import tempfile
@@ -79,7 +78,6 @@ def _one(base: Path, before: dict[int, float | None], tally: Tally, where: str, 
 
 def run(*, trials: int, seed: int, base: Path) -> Figures:
     """Make ``trials`` sessions: each jump before each checkpoint first, then several jumps in one session."""
-    logging.getLogger("plainbox").setLevel(logging.CRITICAL)
     rng = random.Random(seed)
     single: list[dict[int, float | None]] = [{number: jump} for number in range(_CHECKPOINTS) for jump in JUMPS_S]
     tally = Tally()

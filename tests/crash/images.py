@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import logging
 import random
 import shutil
 import tempfile
@@ -151,7 +150,6 @@ def examine(
     tester: type[Tester] = Tester,
 ) -> int:
     """Lose the power in each script; return how many legal images were built, those looked at before included."""
-    logging.getLogger("plainbox").setLevel(logging.CRITICAL)
     with tempfile.TemporaryDirectory(dir=_memory(base)) as place, one_look():
         losses = PowerLosses(Path(place), tally, random.Random(seed), limit=limit, of_a_moment=of_a_moment)
         for script in scripts:

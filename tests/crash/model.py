@@ -11,7 +11,6 @@ import base64
 import copy
 import errno
 import json
-import logging
 import os
 import random
 import shutil
@@ -317,7 +316,6 @@ def play(rng: random.Random, base: Path, length: int) -> tuple[int, Sequence[str
 
 def run(*, trials: int, seed: int, base: Path) -> Figures:
     """Play ``trials`` sequences of fifty operations each."""
-    logging.getLogger("plainbox").setLevel(logging.CRITICAL)
     tally = Tally()
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else base) as name, one_look():

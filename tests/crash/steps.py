@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import os
 import random
 import shutil
@@ -218,7 +217,6 @@ def _go_through(fault: Fault, tester: Tester, tally: Tally, files: Steps) -> Non
 
 def run_faults(faults: Sequence[Fault], base: Path, tally: Tally, tester: type[Tester] = Tester) -> None:
     """Let one fault after the other happen, each in a session of its own."""
-    logging.getLogger("plainbox").setLevel(logging.CRITICAL)
     with one_look():
         for number, fault in enumerate(faults):
             place = base / str(number)
