@@ -123,7 +123,8 @@ class Bench:
         units = self._lab.provider / "units" / "units.pxu"
         text = units.read_text()
         slow = text.replace(
-            'echo 01 >> "$LEDGER";', 'echo 01 >> "$LEDGER"; while test -n "$SLOW"; do sleep 0.01; done;'
+            'echo 01 >> "$LEDGER";',
+            'echo 01 >> "$LEDGER"; for _ in $(test -z "$SLOW" || seq 3000); do sleep 0.01; done;',
         )
         assert slow != text
         units.write_text(slow)
