@@ -9,9 +9,11 @@ in a sentence, never in a traceback.
 from __future__ import annotations
 
 import functools
+import os
 import random
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -124,7 +126,7 @@ class Bench:
         text = units.read_text()
         slow = text.replace(
             'echo 01 >> "$LEDGER";',
-            'echo 01 >> "$LEDGER"; for _ in $(test -z "$SLOW" || seq 3000); do sleep 0.01; done;',
+            'echo 01 >> "$LEDGER"; while test -n "$SLOW"; do sleep 0.01; done;',
         )
         assert slow != text
         units.write_text(slow)
@@ -133,9 +135,12 @@ class Bench:
             time.sleep(0.002)
         process.kill()
         process.communicate()
-        # What the run has left must not be found anew in each trial.
+        # What the run has left must not be found anew in each trial, and not outlive them.
         self._lab.plainbox.run("session", "show")
-        self._session = self._lab.stored()[0].location
+        [storage] = self._lab.stored()
+        self._session = storage.location
+        for attempt in storage.peek_metadata()["meta"]["running"].values():
+            os.killpg(attempt["process_group"], signal.SIGKILL)
 
     def _reset(self, command: str) -> None:
         home = self._lab.plainbox.home
