@@ -25,3 +25,8 @@ os.environ["XDG_CACHE_HOME"] = _cache
 
 # Every checkpoint, of child processes too, is compared with the state that it was made of.
 os.environ.setdefault("PLAINBOX_AUDIT", "1")
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name bytes by their number: what they hold may change with the time, and the workers must find the same tests."""
+    return f"{len(val)} bytes" if isinstance(val, bytes) and not val.isascii() else None

@@ -413,7 +413,11 @@ def test_later_version(there: SessionStorageRepository, tmp_path: Path) -> None:
         restore_archive(path, there)
 
 
-@pytest.mark.parametrize("data", [b"", b"no archive", gzip.compress(b""), gzip.compress(b"x" * 100_000)])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"no archive", gzip.compress(b"", mtime=0), gzip.compress(b"x" * 100_000, mtime=0)],
+    ids=["nothing", "text", "packed nothing", "packed text"],
+)
 def test_no_archive(data: bytes, there: SessionStorageRepository, tmp_path: Path) -> None:
     """What is no archive is refused."""
     (tmp_path / "x").write_bytes(data)
