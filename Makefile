@@ -62,7 +62,7 @@ $(VENV)/.check: $(VENV)/.base
 
 # Programs that tests drive for real. Installed where that may be done, named where not.
 debian-packages:
-	@sh .ci/debian-packages chromium make gcc libc6-dev gettext shellcheck dpkg-dev strace systemd
+	@sh .ci/debian-packages chromium make gcc libc6-dev gettext shellcheck dpkg-dev strace systemd openssh-server sudo
 
 clean:
 	rm -rf $(VENV) build dist docs/_build *.egg-info

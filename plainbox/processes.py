@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-
-import attrs
+from dataclasses import dataclass
 
 __all__ = ["ProcessStat", "group_alive", "process_start_ticks", "read_stat", "scan"]
 
@@ -19,7 +18,7 @@ __all__ = ["ProcessStat", "group_alive", "process_start_ticks", "read_stat", "sc
 _PROC = "/proc"
 
 
-@attrs.frozen
+@dataclass(frozen=True)
 class ProcessStat:
     """What is needed of one process to say whose it is. ``name`` is what the process calls itself: hostile text.
 

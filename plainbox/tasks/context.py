@@ -8,11 +8,18 @@ private to the process that wrote them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, MutableMapping
+from typing import TYPE_CHECKING
 
 __all__ = ["Context"]
 
 
-class Context(MutableMapping[str, object]):
+if TYPE_CHECKING:
+    _Base = MutableMapping[str, object]
+else:
+    _Base = MutableMapping  # Python 3.8 does not know the other form
+
+
+class Context(_Base):
     """A dictionary by name; equal to another context with the same content."""
 
     __slots__ = ("attributes",)

@@ -4,13 +4,12 @@
 from __future__ import annotations
 
 import time
-
-import attrs
+from dataclasses import dataclass
 
 __all__ = ["Deadline"]
 
 
-@attrs.frozen
+@dataclass(frozen=True)
 class Deadline:
     """``at_s`` is a reading of the monotonic clock; ``limit_s`` the limit it was made from, for messages."""
 

@@ -4,25 +4,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
-
-import attrs
 
 __all__ = ["Execution"]
 
 
-def _read_only(kwargs: Mapping[str, object] | None) -> Mapping[str, object]:
-    return MappingProxyType(dict(kwargs or {}))
-
-
-def _as_tuple(args: tuple[object, ...] | None) -> tuple[object, ...]:
-    return tuple(args or ())
-
-
-@attrs.frozen
+@dataclass(frozen=True)
 class Execution:
     """The arguments of one execution; absent ones are ``()`` and ``{}``."""
 
     execution_id: str
-    args: tuple[object, ...] = attrs.field(default=(), converter=_as_tuple)
-    kwargs: Mapping[str, object] = attrs.field(factory=dict, converter=_read_only)
+    args: tuple[object, ...] | None = ()
+    kwargs: Mapping[str, object] | None = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "args", tuple(self.args or ()))
+        object.__setattr__(self, "kwargs", MappingProxyType(dict(self.kwargs or {})))

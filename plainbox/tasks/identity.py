@@ -10,8 +10,7 @@ from __future__ import annotations
 import functools
 import os
 import re
-
-import attrs
+from dataclasses import dataclass
 
 from plainbox.processes import process_start_ticks, read_stat
 
@@ -21,7 +20,7 @@ __all__ = ["NameOwner", "ProcessIdentity", "name_of_owner", "owner_of_name"]
 _OWNED = re.compile(r"[a-z-]+-(\d{1,10})-(\d{1,20})-")
 
 
-@attrs.frozen
+@dataclass(frozen=True)
 class ProcessIdentity:
     """The leader of a job. ``start_ticks`` is its start after boot, in clock ticks (field 22 of its stat)."""
 
@@ -30,7 +29,7 @@ class ProcessIdentity:
     start_ticks: int
 
 
-@attrs.frozen
+@dataclass(frozen=True)
 class NameOwner:
     """The process that a name was given by; see :func:`name_of_owner`."""
 

@@ -16,9 +16,8 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-import attrs
 
 from plainbox.errors import AdviceProtocolError
 from plainbox.tasks.advice import Advice
@@ -27,6 +26,7 @@ from plainbox.tasks.context import Context
 from plainbox.tasks.deadline import Deadline
 from plainbox.tasks.execution import Execution
 from plainbox.tasks.output import CancelToken
+from plainbox.tasks.place import HERE, Place
 from plainbox.tasks.result import Result
 from plainbox.tasks.task import Task
 
@@ -52,7 +52,7 @@ class InvocationState(enum.Enum):
     CANCELLED = "cancelled"
 
 
-@attrs.define(eq=False)
+@dataclass(eq=False)
 class _HookCall:
     """One call of one hook, and whether it has said how to go on."""
 
@@ -65,8 +65,9 @@ class _HookCall:
 class Invocation:
     """One execution of ``task`` with the advice of the named chain around it.
 
-    ``deadline`` may be set by an advice in its ``before``: it counts for everything inside of that advice, and the
-    outer one is back afterwards. ``cancel`` may be called from any thread and from a signal handler; nothing else may.
+    ``deadline`` and ``place`` may be set by an advice in its ``before``: they count for everything inside of that
+    advice, and the outer ones are back afterwards. ``cancel`` may be called from any thread and from a signal handler;
+    nothing else may.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Invocation:
         self.context = Context()
         self.invocation_id = os.urandom(16).hex()
         self.deadline: Deadline | None = None
+        self.place: Place = HERE
         self.finally_errors: list[Exception] = []
         self._chain = self.configuration.get_advice_chain(advice_chain)
         self._cancel = CancelToken() if surroundings is None else surroundings.cancel
@@ -170,7 +172,7 @@ class Invocation:
 
     def _run_from(self, index: int) -> Result:
         """Do advice number ``index`` and everything inside of it."""
-        deadline = self.deadline
+        deadline, place = self.deadline, self.place
         try:
             if index == len(self._chain):
                 return self._execute()
@@ -182,7 +184,7 @@ class Invocation:
             finally:
                 self._call_finally(index)
         finally:
-            self.deadline = deadline
+            self.deadline, self.place = deadline, place
         assert self._result is not None
         return self._result
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A job of a provider as a task: its command, run by its shell on this machine.
+"""A job of a provider as a task: its command, run by its shell where the invocation has its place.
 
 Made by the engine from a unit; shell, resource and attachment jobs and the commands of interactive ones are all the
 same here. The report says what happened; what it means for the session is the runner's business.
@@ -7,18 +7,15 @@ same here. The report says what happened; what it means for the session is the r
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Mapping
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-import attrs
 
 from plainbox.errors import JobStartError, TaskError
 from plainbox.tasks.deadline import Deadline
 from plainbox.tasks.execution import Execution
 from plainbox.tasks.identifier import identifier_from_parts
+from plainbox.tasks.place import Program
 from plainbox.tasks.report import JobReport, OutcomeCandidate, judge
 from plainbox.tasks.result import Result
 from plainbox.tasks.task import Task
@@ -32,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["ShellJobTask"]
 
 
-@attrs.frozen(kw_only=True)
+@dataclass(frozen=True)
 class ShellJobTask(Task):
     """Runs ``SHELL -c COMMAND``. ``user`` is the account that the job wants, None for whoever runs Plainbox."""
 
@@ -75,70 +72,12 @@ class ShellJobTask(Task):
                     cancelled=True,
                 )
             )
-        self._check_user()
-        _check_shell(self.shell, surroundings.environment)
-        argv = (self.shell, "-c", self.command)
-        if surroundings.working_directory is not None:
-            ending = _supervise(argv, surroundings, surroundings.working_directory, invocation.deadline)
-            return Result(_report(ending, surroundings, invocation.deadline, ()))
-        from plainbox.tasks.workplace import Workplace
-
-        try:
-            workplace = Workplace()
-        except OSError as error:
-            raise JobStartError(f"no temporary working directory could be made: {error}") from error
-        leftovers: tuple[str, ...] = ()
-        try:
-            ending = _supervise(argv, surroundings, workplace.path, invocation.deadline)
-        finally:
-            leftovers = workplace.clear()
-        return Result(_report(ending, surroundings, invocation.deadline, leftovers))
-
-    def _check_user(self) -> None:
-        if self.user is None:
-            return
-        import pwd
-
-        try:
-            wanted = pwd.getpwnam(self.user).pw_uid
-        except KeyError:
-            raise JobStartError(f"the job {self.job_id!r} runs as {self.user!r}, who is not known here") from None
-        if wanted != os.geteuid():
-            raise JobStartError(
-                f"the job {self.job_id!r} runs as {self.user!r}, and this is user {os.geteuid()}",
-                hint=f"run plainbox as {self.user}",
-            )
+        program = Program(argv=(self.shell, "-c", self.command), user=self.user)
+        ending = invocation.place.run(program, surroundings, invocation.deadline)
+        return Result(_report(ending, surroundings, invocation.deadline))
 
 
-def _check_shell(shell: str, environment: Mapping[str, str]) -> None:
-    """Look for the shell where the process will: without it, there would be a return code instead of an error."""
-    import shutil
-
-    path = environment.get("PATH", os.defpath)
-    if shutil.which(shell, path=path) is None:
-        raise JobStartError(f"there is no shell {shell!r}" + ("" if "/" in shell else f" in {path}"))
-
-
-def _supervise(
-    argv: tuple[str, ...], surroundings: Surroundings, working_directory: Path, deadline: Deadline | None
-) -> Ending:
-    from plainbox.tasks.process import supervise
-
-    return supervise(
-        argv,
-        environment=surroundings.environment,
-        working_directory=working_directory,
-        output=surroundings.output,
-        started=surroundings.started,
-        cancel=surroundings.cancel,
-        deadline=deadline,
-        tick=surroundings.tick,
-    )
-
-
-def _report(
-    ending: Ending, surroundings: Surroundings, deadline: Deadline | None, leftovers: tuple[str, ...]
-) -> JobReport:
+def _report(ending: Ending, surroundings: Surroundings, deadline: Deadline | None) -> JobReport:
     outcome: OutcomeCandidate = "crash"
     comment: str | None = None
     if ending.ended_by == "deadline" and deadline is not None:
@@ -163,6 +102,6 @@ def _report(
         leaked_processes=leaked,
         timed_out=ending.ended_by == "deadline",
         cancelled=ending.ended_by == "cancel",
-        leftovers=leftovers,
+        leftovers=ending.leftovers,
         process=ending.process,
     )

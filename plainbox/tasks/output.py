@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol
 
 __all__ = ["CancelToken", "MemorySink", "OutputSink", "StreamName", "TeeSink"]
 
-StreamName: TypeAlias = Literal["stdout", "stderr"]
+StreamName = Literal["stdout", "stderr"]
 
 
 class OutputSink(Protocol):

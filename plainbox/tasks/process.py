@@ -21,12 +21,11 @@ import sys
 import termios
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import IO, Literal
-
-import attrs
 
 from plainbox.processes import ProcessStat
 from plainbox.tasks.child import Child
@@ -45,12 +44,13 @@ READ_SIZE = 256 * 1024
 MOST_NAMES = 10
 
 
-@attrs.frozen(kw_only=True)
+@dataclass(frozen=True)
 class Ending:
     """How a supervised process ended.
 
     ``return_code`` is None when it could not be ended at all. ``ended_by`` says what ended it if it did not end by
     itself; ``left`` are the processes that outlived it and were ended, ``survivors`` those that could not be.
+    ``leftovers`` are names of files in its private working directory, relative to it.
     """
 
     process: ProcessIdentity
@@ -60,6 +60,7 @@ class Ending:
     duration: float
     left: tuple[ProcessStat, ...]
     survivors: tuple[ProcessStat, ...]
+    leftovers: tuple[str, ...] = ()
 
 
 def supervise(
@@ -154,20 +155,27 @@ class _Supervision:
     def _watch_end(self, resources: ExitStack) -> None:
         try:
             descriptor = os.pidfd_open(self._child.process.pid)
-        except OSError:
-            # Not on Linux before 5.3, nor where a container forbids it.
+        except (OSError, AttributeError):
+            # Not on Linux before 5.3, nor in Python before 3.9, nor where a container forbids it.
             self._longest_wait_s = SHORT_PAUSE_S
             return
         resources.callback(os.close, descriptor)
         self._selector.register(descriptor, selectors.EVENT_READ, partial(self._selector.unregister, descriptor))
 
     def _watch_cancel(self, resources: ExitStack) -> None:
-        descriptor = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        resources.callback(os.close, descriptor)
-        wake = partial(os.eventfd_write, descriptor, 1)
+        descriptor, bell = os.pipe()
+        for end in (descriptor, bell):
+            os.set_blocking(end, False)
+            resources.callback(os.close, end)
+
+        def wake() -> None:
+            # One that is full has rung often enough.
+            with suppress(BlockingIOError):
+                os.write(bell, b"!")
+
         resources.callback(self._cancel.unsubscribe, wake)
         self._cancel.subscribe(wake)
-        self._selector.register(descriptor, selectors.EVENT_READ, partial(os.eventfd_read, descriptor))
+        self._selector.register(descriptor, selectors.EVENT_READ, partial(os.read, descriptor, READ_SIZE))
 
     def _wait_for_leader(self) -> None:
         collect_at_s = time.monotonic() + COLLECT_EVERY_S

@@ -7,18 +7,17 @@ The outcome in it is a candidate: for jobs whose verdict is a person's, the runn
 from __future__ import annotations
 
 import signal as signals
-from typing import Literal, TypeAlias
-
-import attrs
+from dataclasses import dataclass
+from typing import Literal
 
 from plainbox.tasks.identity import ProcessIdentity
 
 __all__ = ["JobReport", "OutcomeCandidate", "judge"]
 
-OutcomeCandidate: TypeAlias = Literal["pass", "fail", "skip", "crash", "undecided"]
+OutcomeCandidate = Literal["pass", "fail", "skip", "crash", "undecided"]
 
 
-@attrs.frozen(kw_only=True)
+@dataclass(frozen=True)
 class JobReport:
     """One execution of one job.
 
@@ -30,11 +29,11 @@ class JobReport:
     """
 
     outcome: OutcomeCandidate
+    start_time: float
+    duration: float
     return_code: int | None = None
     signal: int | None = None
     comments: str | None = None
-    start_time: float
-    duration: float
     leaked_processes: int = 0
     timed_out: bool = False
     cancelled: bool = False

@@ -7,29 +7,35 @@ report that says so); an exception means that the execution itself could not be 
 
 from __future__ import annotations
 
-import attrs
+from dataclasses import dataclass
 
 __all__ = ["Result"]
 
 
-def _comparable(error: BaseException | None) -> tuple[type[BaseException], tuple[object, ...]] | None:
-    return None if error is None else (type(error), error.args)
-
-
-@attrs.frozen
+@dataclass(frozen=True, eq=False)
 class Result:
     """A value, or the exception that took its place. Exceptions are equal when their type and arguments are."""
 
     value: object = None
-    exception: BaseException | None = attrs.field(default=None, eq=_comparable)
+    exception: BaseException | None = None
 
-    def __attrs_post_init__(self) -> None:
+    def __post_init__(self) -> None:
         if self.exception is None:
             return
         if not isinstance(self.exception, BaseException):
             raise TypeError(f"the exception of a result must be an exception, not {self.exception!r}")
         if self.value is not None:
             raise ValueError("a result holds a value or an exception, not both")
+
+    def __eq__(self, other: object) -> bool:
+        return self._identity() == other._identity() if isinstance(other, Result) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._identity())
+
+    def _identity(self) -> tuple[object, ...]:
+        error = self.exception
+        return (self.value,) if error is None else (None, type(error), error.args)
 
     def get(self) -> object:
         """Return the value; raise the exception when there is one."""

@@ -4,9 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-
-import attrs
 
 from plainbox.tasks.identity import ProcessIdentity
 from plainbox.tasks.output import CancelToken, OutputSink
@@ -14,7 +13,7 @@ from plainbox.tasks.output import CancelToken, OutputSink
 __all__ = ["Surroundings"]
 
 
-@attrs.frozen(kw_only=True)
+@dataclass(frozen=True)
 class Surroundings:
     """The world of one execution.
 
@@ -31,4 +30,4 @@ class Surroundings:
     timeout_s: float | None = None
     #: Called by the loop that watches the process, at every turn: some seconds apart at the most, and often.
     tick: Callable[[], None] = lambda: None
-    cancel: CancelToken = attrs.field(factory=CancelToken)
+    cancel: CancelToken = field(default_factory=CancelToken)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 import attrs
@@ -105,7 +106,7 @@ class ScriptedEngine(ExecutionEngine):
             surroundings.tick()
             if surroundings.cancel.cancelled:
                 report = self._cancelled(surroundings.cancel, "cancelled")
-                return attrs.evolve(report, start_time=start_time, return_code=-_SIGTERM, signal=_SIGTERM)
+                return replace(report, start_time=start_time, return_code=-_SIGTERM, signal=_SIGTERM)
         outcome, comment = judge(scripted.return_code) if scripted.return_code is not None else ("crash", None)
         return JobReport(
             outcome=scripted.outcome or outcome,

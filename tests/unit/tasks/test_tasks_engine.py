@@ -100,7 +100,7 @@ def test_no_shell(world, tmp_path: Path):
     """A shell that does not exist is an error that says where it was looked for; nothing was started."""
     result = world.execute(given={"environment": {"PATH": str(tmp_path)}})
     assert isinstance(result.exception, JobStartError)
-    assert str(result.exception) == f"there is no shell 'bash' in {tmp_path}"
+    assert str(result.exception) == f"there is no program 'bash' in {tmp_path}"
     assert world.started == []
 
 
@@ -284,7 +284,7 @@ def test_log(world, caplog):
     assert len(texts) == 4
     assert texts[0].startswith("job: started, invocation ")
     assert texts[1].startswith("job: fail after 0.")
-    assert texts[3].startswith("job: not carried out (JobStartError: there is no shell 'bash' in /nowhere) after")
+    assert texts[3].startswith("job: not carried out (JobStartError: there is no program 'bash' in /nowhere) after")
 
 
 def test_other_user():

@@ -8,9 +8,8 @@ import signal
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
-
-import attrs
 
 from plainbox.processes import read_stat
 from plainbox.tasks import MemorySink, ProcessIdentity, family, process
@@ -142,7 +141,7 @@ def test_number_that_belongs_to_somebody_else_by_now(run):
     with subprocess.Popen(("sleep", "60")) as process:
         stat = read_stat(process.pid)
         assert stat is not None
-        family._send(attrs.evolve(stat, start_ticks=stat.start_ticks - 1), signal.SIGKILL)
+        family._send(replace(stat, start_ticks=stat.start_ticks - 1), signal.SIGKILL)
         assert read_stat(process.pid).state in "SRD"
         process.kill()
 

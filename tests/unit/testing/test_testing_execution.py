@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import attrs
@@ -42,7 +43,7 @@ def seen(result: Result) -> object:
         return type(result.exception), str(result.exception)
     report = result.value
     assert isinstance(report, JobReport)
-    return attrs.evolve(report, start_time=0.0, duration=0.0, process=None)
+    return replace(report, start_time=0.0, duration=0.0, process=None)
 
 
 CASES = [
