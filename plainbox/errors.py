@@ -35,7 +35,16 @@ command that it ends::
     ├── TaskError                           4   an execution could not be carried out
     │   ├── AdviceProtocolError (RuntimeError)  an advice broke its contract
     │   ├── ChainError                          a chain, advice or parameter that is not known
-    │   └── JobStartError                       the process could not be started
+    │   ├── JobStartError                       the process could not be started
+    │   ├── SerializationError                  a value that cannot travel, or bytes that are none
+    │   │   └── UncacheableArgument                 an argument without a canonical form
+    │   └── RemoteError                         another interpreter or machine
+    │       ├── TransportLost                       the connection broke: what became of the job is not known
+    │       ├── SshConnectError                     not reachable, or not in time
+    │       ├── SshHostKeyError                     the key of the host is unknown or has changed
+    │       ├── SshAuthError                        the host does not let us in
+    │       ├── RemoteSetupError                    no interpreter, no space, no right
+    │       └── RemoteVersionError                  its Python is too old
     └── ExporterError                       4   a report could not be made
 """
 
@@ -80,6 +89,15 @@ __all__ = [
     "AdviceProtocolError",
     "ChainError",
     "JobStartError",
+    "SerializationError",
+    "UncacheableArgument",
+    "RemoteError",
+    "TransportLost",
+    "SshConnectError",
+    "SshHostKeyError",
+    "SshAuthError",
+    "RemoteSetupError",
+    "RemoteVersionError",
     "ExporterError",
 ]
 
@@ -302,6 +320,42 @@ class ChainError(TaskError):
 
 
 class JobStartError(TaskError):
+    pass
+
+
+class SerializationError(TaskError, TypeError):
+    pass
+
+
+class UncacheableArgument(SerializationError):
+    pass
+
+
+class RemoteError(TaskError):
+    pass
+
+
+class TransportLost(RemoteError):
+    pass
+
+
+class SshConnectError(RemoteError):
+    pass
+
+
+class SshHostKeyError(RemoteError):
+    pass
+
+
+class SshAuthError(RemoteError):
+    pass
+
+
+class RemoteSetupError(RemoteError):
+    pass
+
+
+class RemoteVersionError(RemoteError):
     pass
 
 
