@@ -38,7 +38,8 @@ command that it ends::
     │   ├── JobStartError                       the process could not be started
     │   ├── SerializationError                  a value that cannot travel, or bytes that are none
     │   │   └── UncacheableArgument                 an argument without a canonical form
-    │   └── RemoteError                         another interpreter or machine
+    │   ├── RemoteError                         an exception of another process that cannot be made here
+    │   └── PlaceError                          another interpreter or machine
     │       ├── TransportLost                       the connection broke: what became of the job is not known
     │       ├── SshConnectError                     not reachable, or not in time
     │       ├── SshHostKeyError                     the key of the host is unknown or has changed
@@ -92,6 +93,7 @@ __all__ = [
     "SerializationError",
     "UncacheableArgument",
     "RemoteError",
+    "PlaceError",
     "TransportLost",
     "SshConnectError",
     "SshHostKeyError",
@@ -335,27 +337,31 @@ class RemoteError(TaskError):
     pass
 
 
-class TransportLost(RemoteError):
+class PlaceError(TaskError):
     pass
 
 
-class SshConnectError(RemoteError):
+class TransportLost(PlaceError):
     pass
 
 
-class SshHostKeyError(RemoteError):
+class SshConnectError(PlaceError):
     pass
 
 
-class SshAuthError(RemoteError):
+class SshHostKeyError(PlaceError):
     pass
 
 
-class RemoteSetupError(RemoteError):
+class SshAuthError(PlaceError):
     pass
 
 
-class RemoteVersionError(RemoteError):
+class RemoteSetupError(PlaceError):
+    pass
+
+
+class RemoteVersionError(PlaceError):
     pass
 
 

@@ -72,7 +72,8 @@ def load_catalogue(named: list[Path], *, quiet: bool = False) -> Catalogue:
 
 def find_session(text: str | None) -> SessionStorage:
     """Return the stored session that is meant; without a text the newest."""
-    from plainbox.session.storage import SessionStorage, SessionStorageRepository
+    from plainbox.session.repository import SessionStorageRepository
+    from plainbox.session.storage import SessionStorage
 
     if text is not None and "/" in text and Path(text).is_dir():
         if not (Path(text, "lock").is_file() or any(Path(text).glob("journal-*.pbj"))):

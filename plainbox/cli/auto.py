@@ -20,8 +20,9 @@ from plainbox.runner.respawn import AutoResume
 from plainbox.runner.watchdog import Watchdog
 from plainbox.session.directory import SUFFIX
 from plainbox.session.files import FileOps
+from plainbox.session.repository import SessionStorageRepository
 from plainbox.session.restart import diffuse_everywhere
-from plainbox.session.storage import SessionStorage, SessionStorageRepository
+from plainbox.session.storage import SessionStorage
 
 __all__ = ["go_on_by_itself"]
 

@@ -24,8 +24,8 @@ from plainbox.runner.phases import SessionRun
 from plainbox.runner.stop import StopRequest
 from plainbox.session.metadata import SessionMetaData
 from plainbox.session.outcome import OUTCOME_METADATA_MAP
+from plainbox.session.repository import SessionStorageRepository
 from plainbox.session.retention import tidy
-from plainbox.session.storage import SessionStorageRepository
 
 __all__ = [
     "add_running",

@@ -21,8 +21,9 @@ from plainbox.runner.phases import APP_ID
 from plainbox.session.directory import SUFFIX, removable_leftovers
 from plainbox.session.files import FileOps
 from plainbox.session.metadata import SessionMetaData
+from plainbox.session.repository import SessionStorageRepository
 from plainbox.session.restart import INSTALL_COMMAND, armed_sessions, choose_strategy
-from plainbox.session.storage import SessionStorage, SessionStorageRepository
+from plainbox.session.storage import SessionStorage
 from plainbox.session.systemd import ResumeUnit, Scope, user_name
 
 __all__ = ["Check", "Grade", "check_file_system", "check_machine", "check_systemd"]

@@ -39,10 +39,11 @@ from plainbox.session.environment import EnvironmentSnapshot, stored_snapshots
 from plainbox.session.iolog import DEFAULT_MAX_LOG_BYTES
 from plainbox.session.manager import SessionManager
 from plainbox.session.outcome import Outcome
+from plainbox.session.repository import SessionStorageRepository
 from plainbox.session.result import JobResult
 from plainbox.session.resume import ResumeFlag
 from plainbox.session.state import SessionState
-from plainbox.session.storage import SessionStorage, SessionStorageRepository
+from plainbox.session.storage import SessionStorage
 from plainbox.tasks import ExecutionEngine
 from plainbox.units import JobDefinition, ManifestEntryUnit, TestPlanUnit
 from plainbox.units.selection import FlatPlan

@@ -20,7 +20,7 @@ from plainbox.runner.stop import StopRequest
 from plainbox.runner.watchdog import has_watchdog_mark, take_watchdog_mark
 from plainbox.session.boot import boot_identity
 from plainbox.session.dirs import WellKnownDirsHelper
-from plainbox.session.iolog import seal_log
+from plainbox.session.iolog_seal import seal_log
 from plainbox.session.jobs import JobState
 from plainbox.session.manager import SessionManager
 from plainbox.session.metadata import RunningAttempt, SessionMetaData

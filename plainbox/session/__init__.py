@@ -6,10 +6,11 @@ from plainbox.session.jobs import InhibitionCause, JobReadinessInhibitor, JobSta
 from plainbox.session.manager import SessionManager
 from plainbox.session.metadata import SessionMetaData
 from plainbox.session.outcome import OUTCOME_METADATA_MAP, Outcome
+from plainbox.session.repository import SessionStorageRepository
 from plainbox.session.result import DiskJobResult, IOLogRecord, JobResult, JobResultBuilder, MemoryJobResult
 from plainbox.session.resume import SessionPeekHelper, SessionResumeHelper
 from plainbox.session.state import SessionState
-from plainbox.session.storage import SessionStorage, SessionStorageRepository
+from plainbox.session.storage import SessionStorage
 from plainbox.session.suspend import SessionSuspendHelper
 
 __all__ = [

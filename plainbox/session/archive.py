@@ -54,11 +54,13 @@ from plainbox.session.archive_reader import (
     read_manifest,
     reading,
 )
-from plainbox.session.directory import NEW_PREFIX, SUFFIX, make_private_directories, remove_tree, usable_repository
+from plainbox.session.directory import SUFFIX
 from plainbox.session.files import FULL_ERRORS, NOT_REGULAR, FileOps, open_regular
-from plainbox.session.lock import LOCK_NAME, SessionLock
+from plainbox.session.lock import LOCK_NAME
+from plainbox.session.repository import SessionStorageRepository, usable_repository
 from plainbox.session.retention import remove_session
-from plainbox.session.storage import SessionStorage, SessionStorageRepository
+from plainbox.session.staging import staged_session
+from plainbox.session.storage import SessionStorage
 
 __all__ = ["Archive", "Limits", "StoredFile", "Written", "check_archive", "restore_archive", "write_archive"]
 
@@ -307,43 +309,24 @@ def restore_archive(
         if os.path.lexists(location):
             raise _taken(location)
         with usable_repository(repository.location):
-            make_private_directories(ops, repository.location)
-            _check_room(reader.archive, repository.location)
             _restore(reader, location, ops)
     return SessionStorage(location)
 
 
 def _restore(reader: ArchiveReader, location: str, ops: FileOps) -> None:
     base = os.path.dirname(location)
-    temporary = os.path.join(base, NEW_PREFIX + os.urandom(16).hex())
-    lock = SessionLock(temporary, ops)
-    ops.reach("restore.directory")
-    ops.mkdir(temporary)
-    try:
-        top = ops.open_directory(temporary)
-        try:
-            lock.acquire_new(top)
-        finally:
-            ops.close(top)
+    with staged_session(ops, base, "restore") as staged:
+        _check_room(reader.archive, base)
         for name in reader.archive.directories:
-            ops.mkdir(os.path.join(temporary, name))
+            ops.mkdir(os.path.join(staged.path, name))
         for member, content in reader:
-            _restore_file(os.path.join(temporary, member.name.partition("/")[2]), member, content, ops)
-        for name in (*reversed(reader.archive.directories), ""):
-            ops.sync_directory(os.path.join(temporary, name))
-        ops.reach("restore.rename")
+            _restore_file(os.path.join(staged.path, member.name.partition("/")[2]), member, content, ops)
+        for name in reversed(reader.archive.directories):
+            ops.sync_directory(os.path.join(staged.path, name))
         try:
-            ops.rename(temporary, location)
-        except OSError as error:
-            if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
-                raise _taken(location) from None
-            raise
-        ops.sync_directory(base)
-    except BaseException:
-        remove_tree(temporary)
-        raise
-    finally:
-        lock.release()
+            staged.claim(location).release()
+        except FileExistsError:
+            raise _taken(location) from None
 
 
 def _restore_file(path: str, member: tarfile.TarInfo, content: Iterator[bytes], ops: FileOps) -> None:

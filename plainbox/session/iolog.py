@@ -20,21 +20,21 @@ import hashlib
 import os
 import re
 import threading
-from typing import Final, TypeAlias
+from typing import Final
 
 from plainbox.clock import SYSTEM_CLOCK, Clock
-from plainbox.errors import CorruptedSessionError, StorageError, StorageFullError
+from plainbox.errors import StorageError, StorageFullError
 from plainbox.session.boot import boot_id
-from plainbox.session.codec import JsonObject, encode_body
+from plainbox.session.codec import JsonObject
 from plainbox.session.directory import IO_LOGS
-from plainbox.session.files import FULL_ERRORS, Buffer, FileOps, PathLike, check_regular, deferred_signals
+from plainbox.session.files import FULL_ERRORS, Buffer, FileOps, PathLike, deferred_signals
+from plainbox.session.iolog_frames import FLUSH_NS, EncodedFrame, WaitingFrames
 from plainbox.session.iolog_reader import (
-    FRAME_BYTES,
+    FLAGS,
     Frame,
-    LogReader,
-    encode_frame,
+    LogReference,
     encode_header,
-    open_log,
+    encode_trailer,
     read_frames,
     resolve_log_path,
     verify,
@@ -47,25 +47,17 @@ __all__ = [
     "log_name",
     "read_frames",
     "resolve_log_path",
-    "seal_log",
     "verify",
 ]
-
-#: ``path`` relative to the session directory, ``size``, ``frames``, ``out``, ``err``, ``digest``; ``truncated`` and
-#: ``incomplete`` only when they are true.
-LogReference: TypeAlias = JsonObject
 
 DEFAULT_MAX_LOG_BYTES: Final = 256 * 1024 * 1024
 
 _FLUSH_BYTES: Final = 64 * 1024
-_FLUSH_NS: Final = 200_000_000
 _SYNC_BYTES: Final = 4 * 1024 * 1024
 _SYNC_NS: Final = 5_000_000_000
 #: After a write without space it takes so long until the next one is tried.
 _SPACE_PAUSE_NS: Final = 1_000_000_000
-_NOTE_BYTES: Final = 4096
 _MAX_BUFFERS: Final = 512
-_FLAGS: Final = ("truncated", "incomplete")
 _KIND_OF_STREAM: Final = {"stdout": b"o", "stderr": b"e"}
 _NOT_IN_SLUG = re.compile(r"[^A-Za-z0-9._-]")
 
@@ -118,22 +110,15 @@ class IOLogWriter:
         self._retry_ns: int | None = None
         #: The medium failed: nothing more is written but the trailer.
         self._given_up = False
-        #: The frame that is being filled.
-        self._kind = b""
-        self._pieces: list[Buffer] = []
-        self._pieces_bytes = 0
-        self._frame_ns = 0
-        #: Frames on their way to the file.
-        self._waiting: list[tuple[bytes, bytes, bytes]] = []
-        self._waiting_bytes = 0
         self._unsynced_bytes = 0
         self._reference: LogReference | None = None
         self._session_dir = os.fspath(session_dir)
         self._boot_id = boot_id() if boot is None else boot
         self._create(job_id, attempt)
         now = clock.monotonic_ns()
-        self._last_frame_ns = self._flushed_ns = self._synced_ns = now
-        self._flushed_ns -= _FLUSH_NS  # the first output is worth a write of its own
+        self._waiting = WaitingFrames(now)
+        self._synced_ns = now
+        self._flushed_ns = now - FLUSH_NS  # the first output is worth a write of its own
 
     @property
     def path(self) -> str:
@@ -158,10 +143,10 @@ class IOLogWriter:
                 data = data[:room]
             if data:
                 self._kept_bytes += len(data)
-                self._take(kind, data, now)
+                self._waiting.take(kind, data, now)
             if self._dropped_bytes and not self._truncated:
                 self._truncated = True
-                self._take_note(f"output beyond {self._max_log_bytes} bytes is not kept", now)
+                self._waiting.note(f"output beyond {self._max_log_bytes} bytes is not kept", now)
             self._flush_if_due(now)
             if self._helper is None and self._background and self._fd >= 0:
                 self._start_helper()
@@ -171,7 +156,7 @@ class IOLogWriter:
         with self._lock:
             now = self._clock.monotonic_ns()
             if self._reference is None and self._accepts(now):
-                self._take_note(text, now)
+                self._waiting.note(text, now)
                 self._flush_if_due(now)
 
     def tick(self) -> None:
@@ -226,45 +211,10 @@ class IOLogWriter:
         """Try to write again, a note about what was lost first; without space for that everything stays as it is."""
         self._retry_ns = None
         self._restore_size()
-        self._take_note(f"{self._lost_bytes} bytes lost: no space left", now)
+        self._waiting.note(f"{self._lost_bytes} bytes lost: no space left", now)
         self._flush(now)
         if self._retry_ns is None and not self._given_up:
             self._lost_bytes = 0
-
-    # Frames. The order of the statements matters: an exception of a signal handler may cost a frame, it must not
-    # leave one that is twice there or too long.
-
-    def _take(self, kind: bytes, data: bytes, now: int) -> None:
-        if self._pieces and (kind != self._kind or now - self._frame_ns >= _FLUSH_NS):
-            self._end_frame()
-        start = 0
-        while start < len(data):
-            if not self._pieces:
-                self._kind, self._frame_ns = kind, now
-            end = min(len(data), start + FRAME_BYTES - self._pieces_bytes)
-            self._pieces_bytes += end - start
-            self._pieces.append(data if end - start == len(data) else memoryview(data)[start:end])
-            start = end
-            if self._pieces_bytes >= FRAME_BYTES:
-                self._end_frame()
-
-    def _take_note(self, text: str, now: int) -> None:
-        self._end_frame()
-        self._kind, self._frame_ns = b"n", now
-        self._pieces.append(text.encode("utf-8", "backslashreplace")[:_NOTE_BYTES])
-        self._end_frame()
-
-    def _end_frame(self) -> None:
-        pieces, self._pieces = self._pieces, []
-        self._pieces_bytes = 0
-        if not pieces:
-            return
-        data = bytes(pieces[0]) if len(pieces) == 1 else b"".join(pieces)
-        delay_us = max(0, self._frame_ns - self._last_frame_ns) // 1000
-        line = encode_frame(self._kind, delay_us, data)
-        self._last_frame_ns = self._frame_ns
-        self._waiting_bytes += len(line) + len(data) + 1
-        self._waiting.append((self._kind, line, data))
 
     # The file
 
@@ -310,17 +260,16 @@ class IOLogWriter:
                 return chosen
 
     def _flush_if_due(self, now: int) -> None:
-        waiting = self._waiting_bytes + self._pieces_bytes
-        if waiting >= _FLUSH_BYTES or (waiting and now - self._flushed_ns >= _FLUSH_NS):
+        waiting = self._waiting.size_bytes
+        if waiting >= _FLUSH_BYTES or (waiting and now - self._flushed_ns >= FLUSH_NS):
             self._flush(now)
         elif self._unsynced_bytes and now - self._synced_ns >= _SYNC_NS:
             with deferred_signals():
                 self._sync(now)
 
     def _flush(self, now: int) -> None:
-        self._end_frame()
         with deferred_signals():
-            frames, self._waiting, self._waiting_bytes = self._waiting, [], 0
+            frames = self._waiting.hand_over()
             if not frames:
                 return
             try:
@@ -351,7 +300,7 @@ class IOLogWriter:
             if self._unsynced_bytes >= _SYNC_BYTES or now - self._synced_ns >= _SYNC_NS:
                 self._sync(now)
 
-    def _write_out(self, frames: list[tuple[bytes, bytes, bytes]]) -> int:
+    def _write_out(self, frames: list[EncodedFrame]) -> int:
         buffers: list[Buffer] = []
         size = 0
         for _, line, data in frames:
@@ -387,10 +336,10 @@ class IOLogWriter:
             self._go_on(now)
         if self._retry_ns is None and not self._given_up:
             if self._dropped_bytes:
-                self._take_note(f"{self._dropped_bytes} bytes of output were not kept", now)
+                self._waiting.note(f"{self._dropped_bytes} bytes of output were not kept", now)
             self._flush(now)
         with deferred_signals():
-            trailer = _trailer(self._digest.hexdigest(), self._frames, self._out, self._err, self._flags())
+            trailer = encode_trailer(self._digest.hexdigest(), self._frames, self._out, self._err, self._flags())
             try:
                 self._files.reach("log.trailer")
                 self._files.write_all(self._fd, trailer, self._size_bytes)
@@ -409,7 +358,7 @@ class IOLogWriter:
 
     def _flags(self) -> JsonObject:
         values = (self._truncated, self._incomplete)
-        return {name: True for name, value in zip(_FLAGS, values, strict=True) if value}
+        return {name: True for name, value in zip(FLAGS, values, strict=True) if value}
 
     def _refer(self) -> LogReference:
         return {
@@ -434,67 +383,10 @@ class IOLogWriter:
             self._helper = helper
 
     def _help(self) -> None:
-        while not self._done.wait(_FLUSH_NS / 1e9):
+        while not self._done.wait(FLUSH_NS / 1e9):
             self.tick()
 
     def _stop_helper(self) -> None:
         self._done.set()
         if self._helper is not None:
             self._helper.join()
-
-
-def _trailer(digest: str, frames: int, out: int, err: int, flags: JsonObject) -> bytes:
-    body = encode_body({"digest": digest, "frames": frames, "out": out, "err": err, **flags})
-    return b"%b%b\n" % (encode_frame(b"t", 0, body), body)
-
-
-def seal_log(
-    session_dir: PathLike, path: str, remark: str | None = None, *, files: FileOps | None = None
-) -> LogReference:
-    """Finish the log of an attempt whose writer has died, and return the reference to it.
-
-    What follows the last good frame is cut off; ``remark`` becomes the last frame. A log that has its trailer is left
-    as it is. A file that is no log raises :class:`CorruptedSessionError`, a missing one
-    :class:`~plainbox.errors.BrokenReferenceToExternalFile`.
-    """
-    ops = FileOps() if files is None else files
-    full_path = resolve_log_path(session_dir, path)
-    with open_log(full_path) as file:
-        reader = LogReader(file, str(full_path), digest=True)
-        for _ in reader:
-            pass
-        size = os.fstat(file.fileno()).st_size
-    if reader.header is None:
-        raise CorruptedSessionError(f"{full_path} is not the log of a job")
-    frames = reader.frames
-    last = b""
-    if reader.trailer is None:
-        if remark is not None:
-            data = remark.encode("utf-8", "backslashreplace")[:_NOTE_BYTES]
-            last = b"%b%b\n" % (encode_frame(b"n", 0, data), data)
-            frames += 1
-        tail = last + _trailer(reader.digest_with(last), frames, reader.out, reader.err, {})
-        _replace_tail(ops, full_path, reader.size_bytes, tail)
-        size = reader.size_bytes + len(tail)
-    flags = {name: True for name in _FLAGS if (reader.trailer or {}).get(name)}
-    return {
-        "path": path,
-        "size": size,
-        "frames": frames,
-        "out": reader.out,
-        "err": reader.err,
-        "digest": reader.digest_with(last),
-        **flags,
-    }
-
-
-def _replace_tail(files: FileOps, path: PathLike, offset: int, tail: bytes) -> None:
-    fd = files.open(path, os.O_RDWR | os.O_NONBLOCK)
-    try:
-        check_regular(fd, path)
-        files.reach("log.seal")
-        files.ftruncate(fd, offset)
-        files.write_all(fd, tail, offset)
-        files.fdatasync(fd)
-    finally:
-        files.close(fd)

@@ -15,7 +15,7 @@ frame before, the number of bytes, at most 64 KiB, and the CRC-32 of the line up
 BLAKE2b with 16 bytes of everything before the trailer.
 
 A log without a trailer was being written when its writer died; it is good up to its last whole frame. With a trailer,
-a bad frame is damage. Used by results and exporters, and by the writer when it closes the log of a dead one.
+a bad frame is damage. Used by results and exporters; what writes logs takes its encoding from here.
 """
 
 from __future__ import annotations
@@ -27,20 +27,23 @@ import re
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO, Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple, TypeAlias
 
 from plainbox.errors import BrokenReferenceToExternalFile, CorruptedSessionError
 from plainbox.session.codec import JsonObject, encode_body, parse_object
 from plainbox.session.files import open_regular
 
 __all__ = [
+    "FLAGS",
     "FRAME_BYTES",
     "STREAM_OF_KIND",
     "Frame",
     "LogHead",
     "LogReader",
+    "LogReference",
     "encode_frame",
     "encode_header",
+    "encode_trailer",
     "open_log",
     "read_frames",
     "read_log_head",
@@ -48,6 +51,11 @@ __all__ = [
     "verify",
 ]
 
+#: ``path`` relative to the session directory, ``size``, ``frames``, ``out``, ``err``, ``digest``; the flags only when they
+#: are true.
+LogReference: TypeAlias = JsonObject
+
+FLAGS: Final = ("truncated", "incomplete")
 FRAME_BYTES: Final = 64 * 1024
 STREAM_OF_KIND: Final = {b"o": "stdout", b"e": "stderr", b"n": "note"}
 
@@ -76,6 +84,12 @@ def encode_frame(kind: bytes, delay_us: int, data: bytes) -> bytes:
     """Return the line of a frame; the data and a line feed come after it."""
     line = b"%b %d %d " % (kind, delay_us, len(data))
     return b"%b%08x\n" % (line, zlib.crc32(data, zlib.crc32(line)))
+
+
+def encode_trailer(digest: str, frames: int, out: int, err: int, flags: JsonObject) -> bytes:
+    """Return the whole frame that ends a log."""
+    body = encode_body({"digest": digest, "frames": frames, "out": out, "err": err, **flags})
+    return b"%b%b\n" % (encode_frame(b"t", 0, body), body)
 
 
 class LogHead(NamedTuple):

@@ -22,26 +22,21 @@ import contextlib
 import errno
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final
 
 from plainbox import __version__
 from plainbox.clock import SYSTEM_CLOCK, Clock
-from plainbox.errors import CorruptedSessionError, StorageError, StorageFailedError, StorageFullError
-from plainbox.session.codec import MAX_PAYLOAD_BYTES, JsonObject, encode_body, frame_body
+from plainbox.errors import CorruptedSessionError, StorageFailedError, StorageFullError
+from plainbox.session.codec import MAX_PAYLOAD_BYTES, JsonObject, encode_body
+from plainbox.session.dump import dump, trimmed
 from plainbox.session.files import FULL_ERRORS, FileOps
-from plainbox.session.generation import (
-    LineEnd,
-    generation_name,
-    generations,
-    is_current,
-    read_generation,
-    write_lines,
-)
+from plainbox.session.generation import LineEnd, generation_name, generations, is_current, write_lines
 from plainbox.session.hint import HINT_NAME, Hint, write_hint
+from plainbox.session.journal_file import JournalFile, cannot_grow
 from plainbox.session.journal_reader import JournalReader, Position
-from plainbox.session.scan import SCHEMA, Content, counts_of, digest_of, remarks_of, scan
-from plainbox.session.tree import Tree, fold, slices
+from plainbox.session.scan import SCHEMA, remarks_of
+from plainbox.session.tree import Tree, fold
 
 __all__ = ["JournalReader", "JournalWriter", "Position"]
 
@@ -50,8 +45,6 @@ _log = logging.getLogger(__name__)
 _COMPACT_BYTES: Final = 8 * 1024 * 1024
 _COMPACT_RATIO: Final = 4
 _CLOCK_JUMP_S: Final = 60.0
-#: So many openings and notes go over into a new generation.
-_MAX_REMARKS: Final = 1000
 
 
 class JournalWriter:
@@ -71,7 +64,7 @@ class JournalWriter:
         why: str | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        self._fd: int | None = None
+        self._file: JournalFile | None = None
         self._hint_fd: int | None = None
         self._directory = -1
         self._location = location
@@ -82,11 +75,7 @@ class JournalWriter:
         self._why = why
         self._head: JsonObject = {}
         self._generation = 0
-        self._end = LineEnd()
         self._number = 0
-        self._inode = (0, 0)
-        #: Bytes may stand behind the last acknowledged record.
-        self._tail_unknown = False
         #: A sync of the current file failed; nothing may be added to it any more.
         self._abandoned = False
         self._failure: str | None = None
@@ -117,10 +106,9 @@ class JournalWriter:
         self._number = known.number
         self._past = list(known.remarks)
         if known.torn or known.unterminated:
-            self._cut(fd, unterminated=known.unterminated)
+            self._cut(unterminated=known.unterminated)
         self._commit(self._open_record("resume"))
-        if self._end.size_bytes > _COMPACT_BYTES:
-            self._compact_if_worth_it()
+        self._compact_if_worth_it()
 
     def append(self, change: JsonObject) -> None:
         """Make one change durable: one write and one sync. Without a journal it becomes the first generation.
@@ -188,7 +176,7 @@ class JournalWriter:
         before, so trouble here is logged and nothing more; the next writer cleans up.
         """
         try:
-            if self._fd is not None and self._failure is None and not self._abandoned:
+            if self._file is not None and self._failure is None and not self._abandoned:
                 for remark in self._notes:
                     self._append({**remark, "t": "note"})
                 told = {} if summary is None else {"summary": summary}
@@ -208,12 +196,16 @@ class JournalWriter:
 
     def _commit(self, record: JsonObject) -> None:
         """Append a record durably; when that file cannot be trusted with it, carry on in the next generation."""
-        if self._fd is None or self._abandoned:
+        if self._file is None or self._abandoned:
             self._carry_on(record)
             return
         try:
             self._append(record)
-        except StorageError:
+        except StorageFullError as error:
+            self._note_full(error)
+            raise
+        except StorageFailedError as error:
+            self._failure = self._failure or error.message
             raise
         except OSError as error:
             self._abandon_file(error)
@@ -231,74 +223,21 @@ class JournalWriter:
         if len(body) > MAX_PAYLOAD_BYTES:
             self._carry_on(record)
             return
-        assert self._fd is not None
-        line, line_sum = frame_body(self._end.seq + 1, self._end.sum, body)
-        self._check_untouched(self._fd)
-        self._write(self._fd, line)
-        self._files.reach("append.sync")
-        self._files.fdatasync(self._fd)
-        self._tail_unknown = False
-        self._end = LineEnd(self._end.size_bytes + len(line), self._end.seq + 1, line_sum)
+        assert self._file is not None
+        self._file.append(body)
         self._number = record.get("n", self._number)
         self._past += remarks_of(record)
         self._update_hint()
 
-    def _write(self, fd: int, line: bytes) -> None:
-        for last_try in (False, True):
-            try:
-                if self._tail_unknown:
-                    self._files.reach("append.truncate")
-                    self._files.ftruncate(fd, self._end.size_bytes)
-                self._tail_unknown = True
-                self._files.reach("append.write")
-                self._files.write_all(fd, line, self._end.size_bytes)
-            except OSError as error:
-                if error.errno not in FULL_ERRORS:
-                    raise
-                if last_try:
-                    self._restore_size(fd)
-                    raise self._full(error) from error
-            else:
-                return
-
-    def _restore_size(self, fd: int) -> None:
-        with contextlib.suppress(OSError):  # otherwise the next append tries again before it writes
-            self._files.reach("append.truncate")
-            self._files.ftruncate(fd, self._end.size_bytes)
-            self._tail_unknown = False
-
-    def _check_untouched(self, fd: int) -> None:
-        """Raise :class:`StorageFailedError` when the file is not as this writer left it."""
-        size = os.fstat(fd).st_size
-        expected = self._end.size_bytes
+    def _cut(self, *, unterminated: bool) -> None:
+        assert self._file is not None
         try:
-            named = os.stat(generation_name(self._generation), dir_fd=self._directory, follow_symlinks=False)
-            same_file = (named.st_dev, named.st_ino) == self._inode
-        except FileNotFoundError:
-            same_file = False
-        if not same_file or size < expected or (size > expected and not self._tail_unknown):
-            self._failure = f"somebody else changed the journal of {self._location}"
-            raise StorageFailedError(self._failure)
-
-    def _cut(self, fd: int, *, unterminated: bool) -> None:
-        try:
-            self._files.reach("open.cut")
-            self._files.ftruncate(fd, self._end.size_bytes)
-            if unterminated:
-                self._files.write_all(fd, b"\n", self._end.size_bytes)
+            self._file.cut(unterminated=unterminated)
+        except StorageFullError as error:
+            self._note_full(error)
+            raise
         except OSError as error:
-            if error.errno in FULL_ERRORS:
-                raise self._full(error) from error
             self._abandon_file(error)
-            return
-        try:
-            self._files.reach("open.sync")
-            self._files.fdatasync(fd)
-        except OSError as error:  # whatever the reason is: what is on the disk is not known any more
-            self._abandon_file(error)
-            return
-        if unterminated:
-            self._end = LineEnd(self._end.size_bytes + 1, self._end.seq, self._end.sum)
 
     # A generation
 
@@ -313,22 +252,15 @@ class JournalWriter:
         self._start_generation(tree, record.get("n", self._number), why)
 
     def _read_back(self) -> Tree:
-        """Return the state that the acknowledged part of the current file proves; it must be exactly what we wrote."""
-        content = Content(tree=Tree())
+        """Return the state that the current file proves; it must be exactly what we wrote."""
+        assert self._file is not None
         try:
-            data, identity = read_generation(self._directory, self._generation)
-            if identity[:2] != self._inode:
-                raise CorruptedSessionError("it is another file")
-            scan(data[: self._end.size_bytes], content, generation_name(self._generation))
-            if (content.seq, content.sum) != (self._end.seq, self._end.sum):
-                raise CorruptedSessionError("acknowledged records are missing")
+            return self._file.read_back()
         except CorruptedSessionError as error:
             self._failure = f"the journal of {self._location} cannot be read back: {error}"
             raise StorageFailedError(self._failure) from error
         except OSError as error:
             raise self._poison(error) from error
-        assert content.tree is not None
-        return content.tree
 
     def _start_generation(self, tree: Tree, number: int, why: str) -> None:
         """Write the state as the next generation, complete before it gets its name, and continue there."""
@@ -339,8 +271,8 @@ class JournalWriter:
         notes = [{**remark, "t": "note"} for remark in self._notes]
         # Whoever only compacts has told its opening, with all there is to tell of it, in the file before.
         opening = [self._open_record(why if self._generation else "create")] if why != "compact" else []
-        past = [*_trimmed(self._past), *opening, *notes]
-        records = self._generation_records(head, tree, number, past)
+        past = [*trimmed(self._past), *opening, *notes]
+        records = dump(head, tree, number, past, self._clock_fields())
         fd: int | None = None
         named = False
         try:
@@ -362,7 +294,9 @@ class JournalWriter:
         except OSError as error:
             self._discard(fd, None if named else temporary)
             if error.errno in FULL_ERRORS and not named:
-                raise self._full(error) from error
+                full = cannot_grow(self._location, error)
+                self._note_full(full)
+                raise full from error
             raise self._poison(error) from error
         except BaseException:
             # Whether the new file has its name is not known here, so the old one must not grow any more.
@@ -377,7 +311,8 @@ class JournalWriter:
         self._update_hint()
 
     def _next_head(self, generation: int) -> JsonObject:
-        parent = {"gen": self._generation, "seq": self._end.seq, "sum": self._end.sum}
+        end = LineEnd() if self._file is None else self._file.end
+        parent = {"gen": self._generation, "seq": end.seq, "sum": end.sum}
         # What a later version has put into the head stays there.
         return {
             "opt": [],
@@ -395,23 +330,13 @@ class JournalWriter:
             "by": f"plainbox {__version__}",
         }
 
-    def _generation_records(
-        self, head: JsonObject, tree: Tree, number: int, past: list[JsonObject]
-    ) -> Iterator[JsonObject]:
-        yield head
-        yield from slices(tree)
-        yield {
-            "t": "full-end",
-            "n": number,
-            "counts": counts_of(tree),
-            "digest": digest_of(tree),
-            **self._clock_fields(),
-        }
-        yield from past
-
     def _compact_if_worth_it(self) -> None:
+        assert self._file is not None
+        size_bytes = self._file.end.size_bytes
+        if size_bytes <= _COMPACT_BYTES:
+            return
         tree = self._read_back()
-        if self._end.size_bytes > _COMPACT_RATIO * len(tree.as_bytes()):
+        if size_bytes > _COMPACT_RATIO * len(tree.as_bytes()):
             with contextlib.suppress(StorageFullError):  # the longer journal is as good as the shorter one
                 self._start_generation(tree, self._number, "compact")
 
@@ -457,22 +382,22 @@ class JournalWriter:
 
     def _adopt(self, fd: int, generation: int, head: JsonObject, end: LineEnd) -> None:
         """Make ``fd`` the file that is written to."""
-        old, self._fd = self._fd, fd
-        stat = os.fstat(fd)
-        self._inode = (stat.st_dev, stat.st_ino)
-        self._generation, self._head, self._end = generation, head, end
-        self._tail_unknown = self._abandoned = False
+        old = self._file
+        self._file = JournalFile(self._files, self._directory, self._location, generation, fd, end)
+        self._generation, self._head = generation, head
+        self._abandoned = False
         if old is not None:
-            self._close_quietly(old)
+            self._close_quietly(old.fd)
 
     def _update_hint(self) -> None:
-        if not self._files.durable:
+        if self._file is None or not self._files.durable:
             return
+        end = self._file.end
         with contextlib.suppress(OSError):  # a hint that lags behind means nothing, and the record is safe
             self._files.reach("append.hint")
             if self._hint_fd is None:
                 self._hint_fd = self._files.open(HINT_NAME, os.O_RDWR | os.O_CREAT, dir_fd=self._directory)
-            hint = Hint(self._head["uuid"], self._generation, self._end.seq, self._end.sum, self._end.size_bytes)
+            hint = Hint(self._head["uuid"], self._generation, end.seq, end.sum, end.size_bytes)
             write_hint(self._files, self._hint_fd, hint)
 
     def _check_usable(self) -> None:
@@ -484,14 +409,9 @@ class JournalWriter:
         self._failure = f"{message} before: {os.strerror(error.errno or errno.EIO)}"
         return StorageFailedError(message, errno=error.errno, hint="look at the medium and the kernel's messages")
 
-    def _full(self, error: OSError) -> StorageFullError:
+    def _note_full(self, error: StorageFullError) -> None:
         if not any(remark["kind"] == "storage-full" for remark in self._notes):
             self._notes.append({"kind": "storage-full", "data": {"errno": error.errno}, **self._clock_fields()})
-        return StorageFullError(
-            f"the session {self._location} cannot grow",
-            errno=error.errno,
-            hint="make room on its file system; everything that was acknowledged is kept",
-        )
 
     def _discard(self, fd: int | None, temporary: str | None) -> None:
         if fd is not None:
@@ -512,29 +432,12 @@ class JournalWriter:
             self._close_quietly(fd)
 
     def _take_descriptors(self) -> list[int]:
-        open_now = [fd for fd in (self._fd, self._hint_fd, self._directory) if fd is not None and fd >= 0]
-        self._fd = self._hint_fd = None
+        fd = None if self._file is None else self._file.fd
+        open_now = [fd for fd in (fd, self._hint_fd, self._directory) if fd is not None and fd >= 0]
+        self._file = self._hint_fd = None
         self._directory = -1
         return open_now
 
     def __del__(self) -> None:
         for fd in self._take_descriptors():
             os.close(fd)
-
-
-def _trimmed(past: list[JsonObject]) -> list[JsonObject]:
-    """Leave out the oldest, openings before notes, while there are too many.
-
-    The last opening stays, and what a salvage has noted.
-    """
-    surplus = len(past) - _MAX_REMARKS
-    last = next((remark for remark in reversed(past) if remark["t"] == "open"), None)
-    for kind in ("open", "note"):
-        kept = []
-        for remark in past:
-            if surplus > 0 and remark["t"] == kind and remark is not last and remark.get("kind") != "salvage":
-                surplus -= 1
-            else:
-                kept.append(remark)
-        past = kept
-    return past

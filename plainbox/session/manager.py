@@ -27,9 +27,10 @@ from plainbox.session.context import SessionDeviceContext
 from plainbox.session.dirs import WellKnownDirsHelper
 from plainbox.session.environment import check_same_environment
 from plainbox.session.fields import const, typed, typed_sequence, unique
+from plainbox.session.repository import SessionStorageRepository
 from plainbox.session.resume import EarlyCallback, ResumeFlag, SessionResumeHelper
 from plainbox.session.state import SessionState
-from plainbox.session.storage import SessionStorage, SessionStorageRepository
+from plainbox.session.storage import SessionStorage
 from plainbox.session.suspend import SessionSuspendHelper
 from plainbox.units import ExporterUnit, TestPlanUnit, Unit
 

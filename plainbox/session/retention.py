@@ -23,8 +23,9 @@ from plainbox.config import Settings
 from plainbox.errors import SessionError
 from plainbox.session.directory import disk_bytes, hidden_remains
 from plainbox.session.facts import SessionFacts, SessionStanding, facts_of
+from plainbox.session.repository import SessionStorageRepository
 from plainbox.session.restart import diffuse_everywhere
-from plainbox.session.storage import SessionStorage, SessionStorageRepository
+from plainbox.session.storage import SessionStorage
 
 __all__ = ["Removal", "Retention", "Verdict", "carry_out", "decide", "remove_session", "tidy"]
 

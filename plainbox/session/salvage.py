@@ -34,7 +34,8 @@ from plainbox.session.repair.inspection import Inspection, inspect, open_session
 from plainbox.session.repair.plan import Loss, Plan
 from plainbox.session.repair.survey import oddities
 from plainbox.session.repair.writing import Repair, odd_names
-from plainbox.session.storage import SessionStorage, SessionStorageRepository, argument_of
+from plainbox.session.repository import SessionStorageRepository, argument_of
+from plainbox.session.storage import SessionStorage
 
 __all__ = ["Loss", "Salvage", "salvage"]
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The directory of one stored session, and the repository of them.
+"""One stored session.
 
 ::
 
@@ -9,8 +9,8 @@
         head.json                how far the journal was when it was last acknowledged
         io-logs/                 the output of each attempt
 
-Used by the session manager (save, load, remove) and by the commands that list stored sessions. What must stay true:
-a directory becomes visible complete and disappears whole; what :meth:`SessionStorage.save_checkpoint` has accepted is
+Used by the session manager (save, load, remove) and by whatever looks at stored sessions. What must stay true: a
+directory becomes visible complete and disappears whole; what :meth:`SessionStorage.save_checkpoint` has accepted is
 durable when it returns; reading needs no lock and changes nothing.
 """
 
@@ -22,7 +22,7 @@ import os
 import threading
 import weakref
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import TracebackType
 from typing import TypeVar
 
@@ -40,26 +40,19 @@ from plainbox.errors import (
     StorageGoneError,
 )
 from plainbox.session.codec import JsonObject, parse_object
-from plainbox.session.directory import (
-    SUFFIX,
-    creation_time,
-    hide_session,
-    make_session,
-    removable_leftovers,
-    remove_tree,
-    usable_repository,
-)
+from plainbox.session.directory import SUFFIX, creation_time, hide_session, remove_tree
 from plainbox.session.files import NOT_REGULAR, FileOps, PathLike, deferred_signals
 from plainbox.session.generation import generation_name, generations, read_head
 from plainbox.session.journal import JournalReader, JournalWriter, Position
 from plainbox.session.lock import LockOwner, SessionLock, lock_owner
+from plainbox.session.repository import SessionStorageRepository, damage_hint, usable_repository
+from plainbox.session.staging import make_session
 from plainbox.session.tree import Tree, check_change, tree_of
 
 __all__ = [
     "SessionStorage",
     "SessionStorageRepository",
     "JournalInfo",
-    "argument_of",
     "CorruptedSessionError",
     "LockedStorageError",
     "StorageError",
@@ -482,98 +475,6 @@ class SessionStorage:
     def _check_process(self) -> None:
         if self._pid != os.getpid():
             raise StorageClosedError(f"the session {self._location} belongs to process {self._pid}, not to this child")
-
-
-class SessionStorageRepository:
-    """The directory that holds the sessions; without a location, the user's own.
-
-    That is ``$PLAINBOX_SESSION_REPO`` when it is set, else ``plainbox/sessions`` below the XDG state directory.
-    """
-
-    def __init__(self, location: PathLike | None = None) -> None:
-        self._location = self.get_default_location() if location is None else os.fspath(location)
-
-    @property
-    def location(self) -> str:
-        return self._location
-
-    @staticmethod
-    def get_default_location() -> str:
-        from plainbox.dirs import session_repository
-
-        return str(session_repository())
-
-    def names(self) -> list[str]:
-        """Return the names of the session directories, in no order; nothing in them is looked at.
-
-        :raises StorageError: what should be the repository cannot be read.
-        """
-        with usable_repository(self._location):
-            try:
-                with os.scandir(self._location) as entries:
-                    return [
-                        entry.name
-                        for entry in entries
-                        if entry.name.endswith(SUFFIX)
-                        and not entry.name.startswith(".")
-                        and entry.is_dir(follow_symlinks=False)
-                    ]
-            except FileNotFoundError:
-                return []
-
-    def get_storage_list(self) -> list[SessionStorage]:
-        """Return the stored sessions, the youngest first; a missing directory holds none.
-
-        Only real directories count whose name ends in ``.session`` and does not start with a dot. Age is the time of
-        creation that the journal tells, else the one in the name.
-
-        :raises StorageError: what should be the repository cannot be read.
-        """
-        found: list[tuple[float, str, SessionStorage]] = []
-        for name in self.names():
-            storage = SessionStorage(os.path.join(self._location, name))
-            try:
-                created = storage.journal_info().created
-            except FileNotFoundError:
-                continue  # removed while we were looking
-            except OSError:
-                created = creation_time(storage.id)
-            found.append((created or 0.0, name, storage))
-        found.sort(key=lambda item: item[:2], reverse=True)
-        return [storage for _, _, storage in found]
-
-    def __iter__(self) -> Iterator[SessionStorage]:
-        return iter(self.get_storage_list())
-
-    def get_last_storage(self) -> SessionStorage | None:
-        """Return the youngest session, or ``None``."""
-        stored = self.get_storage_list()
-        return stored[0] if stored else None
-
-    def leftovers(self, *, older_than_s: float = 3600.0) -> list[str]:
-        """Return the hidden directories that interrupted creations and removals left, that old and unlocked."""
-        with usable_repository(self._location):
-            return list(removable_leftovers(self._location, older_than_s))
-
-    def remove_leftovers(self, *, older_than_s: float = 3600.0) -> None:
-        """Delete what interrupted creations and removals left hidden here, once it is that old and unlocked."""
-        for path in self.leftovers(older_than_s=older_than_s):
-            remove_tree(path)
-
-
-def argument_of(location: str) -> str:
-    """Return what names the session at ``location`` on a command line: its id where that is enough, else its path."""
-    import shlex
-
-    base, name = os.path.split(os.path.abspath(location))
-    known = base == os.path.abspath(SessionStorageRepository().location)
-    return name.removesuffix(SUFFIX) if known else shlex.quote(os.path.join(base, name))
-
-
-def damage_hint(location: str) -> str:
-    """Return what to do about a session that is damaged."""
-    name = argument_of(location)
-    return f"plainbox session verify {name} tells what is wrong, plainbox session salvage {name} repairs it"
 
 
 def _parse_checkpoint(data: bytes) -> tuple[JsonObject, Tree | None]:

@@ -16,7 +16,8 @@ from invariants import Ledger, check_invariants, let_go, one_look
 from scale import Figures, Tally
 from store_rig import ck, full
 
-from plainbox.session.storage import SessionStorage, SessionStorageRepository
+from plainbox.session.repository import SessionStorageRepository
+from plainbox.session.storage import SessionStorage
 from plainbox.session.tree import canonical_full
 from plainbox.testing import ManualClock
 from plainbox.testing.files import FaultyFiles

@@ -26,9 +26,14 @@ import attrs
 from plainbox.session.files import Buffer, PathLike
 from plainbox.testing.files import FaultyFiles
 
-__all__ = ["DiskFiles", "Image", "SECTOR_BYTES", "materialise"]
+__all__ = ["DiskFiles", "Image", "LinkTarget", "SECTOR_BYTES", "materialise"]
 
 SECTOR_BYTES = 512
+
+
+class LinkTarget(bytes):
+    """What a symbolic link in an image leads to."""
+
 
 #: Path below the root to content, ``None`` for a directory.
 Image: TypeAlias = "dict[str, bytes | None]"
@@ -103,6 +108,14 @@ class File:
         if len(disk) < size:
             disk.extend(bytes(size - len(disk)))
         return bytes(disk[:size])
+
+
+@attrs.define(eq=False)
+class Link(File):
+    """A symbolic link, on the disk as soon as its name is: ``certain`` is what it leads to."""
+
+    def as_chosen(self, chosen: Sequence[object]) -> bytes:
+        return LinkTarget(self.certain)
 
 
 @attrs.define(eq=False)
@@ -290,6 +303,14 @@ class DiskFiles(FaultyFiles):
             where.change()
         self._done()
 
+    def symlink(self, target: PathLike, path: PathLike) -> None:
+        super().symlink(target, path)
+        where, name = self._find(path, None)
+        if where is not None:
+            where.entries[name] = Link(certain=os.fsencode(target))
+            where.change()
+        self._done()
+
     def mkdir(self, path: PathLike, mode: int = 0o700, *, dir_fd: int | None = None) -> None:
         super().mkdir(path, mode, dir_fd=dir_fd)
         where, name = self._find(path, dir_fd)
@@ -308,6 +329,8 @@ def materialise(image: Image, target: Path) -> None:
         path = f"{target}/{name}"
         if content is None:
             os.mkdir(path)
+        elif isinstance(content, LinkTarget):
+            os.symlink(os.fsdecode(content), path)
         else:
             with open(path, "wb", buffering=0) as file:
                 file.write(content)

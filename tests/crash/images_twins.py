@@ -11,7 +11,7 @@ from images_disk import DiskFiles
 from steps_tester import Tester
 
 from plainbox.session import scan as scan_module
-from plainbox.session.codec import _HEADER, Line, _parse_body
+from plainbox.session.codec import _HEADER, JsonObject, Line, _parse_body, encode_body, frame_body
 from plainbox.session.files import Buffer
 from plainbox.session.generation import LineEnd
 from plainbox.session.iolog import IOLogWriter
@@ -110,16 +110,19 @@ class TwoRecords(Tester):
 @contextlib.contextmanager
 def hint_first() -> Iterator[None]:
     """The hint claims a record that is not durable yet."""
-    plain = JournalWriter._write
+    plain = JournalWriter._append
 
-    def write(writer: JournalWriter, fd: int, line: bytes) -> None:
-        end = writer._end
-        writer._end = LineEnd(end.size_bytes + len(line), end.seq + 1, line.split(b" ", 5)[4].decode())
+    def append(writer: JournalWriter, record: JsonObject) -> None:
+        file = writer._file
+        assert file is not None
+        end = file.end
+        line, line_sum = frame_body(end.seq + 1, end.sum, encode_body(record))
+        file.end = LineEnd(end.size_bytes + len(line), end.seq + 1, line_sum)
         writer._update_hint()
-        writer._end = end
-        plain(writer, fd, line)
+        file.end = end
+        plain(writer, record)
 
-    with mock.patch.object(JournalWriter, "_write", write):
+    with mock.patch.object(JournalWriter, "_append", append):
         yield
 
 

@@ -26,7 +26,8 @@ from plainbox.session import SessionManager, SessionSuspendHelper
 from plainbox.session import journal_reader as journal_reader_module
 from plainbox.session.files import FileOps
 from plainbox.session.iolog import resolve_log_path, verify
-from plainbox.session.storage import SessionStorage, SessionStorageRepository
+from plainbox.session.repository import SessionStorageRepository
+from plainbox.session.storage import SessionStorage
 from plainbox.session.tree import canonical_full
 from plainbox.units import Unit
 

@@ -31,7 +31,8 @@ from e2e_support import Plainbox, write_provider  # noqa: E402
 from scale import Tally  # noqa: E402
 
 from plainbox.errors import SessionError  # noqa: E402
-from plainbox.session.storage import SessionStorage, SessionStorageRepository  # noqa: E402
+from plainbox.session.repository import SessionStorageRepository  # noqa: E402
+from plainbox.session.storage import SessionStorage  # noqa: E402
 
 __all__ = ["PROCESSES", "Lab", "drain", "is_running", "quick_units", "start_child"]
 

@@ -30,7 +30,7 @@ from plainbox.session.dirs import WellKnownDirsHelper
 from plainbox.session.iolog import IOLogWriter
 from plainbox.session.iolog_reader import Frame, read_frames
 from plainbox.session.manager import SessionManager
-from plainbox.session.storage import SessionStorageRepository
+from plainbox.session.repository import SessionStorageRepository
 from plainbox.tasks import ExecutionEngine, OutputSink, Result, Surroundings
 from plainbox.units import JobDefinition
 

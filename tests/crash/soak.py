@@ -113,7 +113,7 @@ def work_inside(base: str, rounds: int, leak: bool, pipe: Connection) -> None:
 
     from plainbox.session.iolog import IOLogWriter
     from plainbox.session.manager import SessionManager
-    from plainbox.session.storage import SessionStorageRepository
+    from plainbox.session.repository import SessionStorageRepository
 
     units = [job("one"), job("two"), job("resource", plugin="resource")]
     kept = []

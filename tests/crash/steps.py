@@ -191,11 +191,11 @@ def _stubborn(make: type[Tester], tally: Tally, where: str) -> type[Tester]:
         def _check_end(self) -> None:
             """Without space, the journal ends with the last acknowledged record as soon as the error is reported."""
             writer = self.manager.storage._writer
-            if writer is None or writer._fd is None:
+            if writer is None or writer._file is None:
                 return
             size = Path(self.manager.storage.location, f"journal-{writer._generation:06d}.pbj").stat().st_size
-            if size != writer._end.size_bytes:
-                complain(tally, where, f"the journal ends at byte {size} and not at {writer._end.size_bytes}")
+            if size != writer._file.end.size_bytes:
+                complain(tally, where, f"the journal ends at byte {size} and not at {writer._file.end.size_bytes}")
 
     return Stubborn
 

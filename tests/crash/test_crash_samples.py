@@ -16,7 +16,8 @@ from store_rig import ck
 
 from plainbox.errors import CorruptedSessionError, IncompatibleSessionError
 from plainbox.session import SessionManager
-from plainbox.session.storage import SessionStorage, SessionStorageRepository
+from plainbox.session.repository import SessionStorageRepository
+from plainbox.session.storage import SessionStorage
 
 SAMPLES = Path(__file__).resolve().parents[1] / "data" / "sessions"
 READABLE = sorted(path.name.removesuffix(".expected.json") for path in SAMPLES.glob("*.expected.json"))

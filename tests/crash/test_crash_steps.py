@@ -21,7 +21,8 @@ from store_rig import agrees, ck, full, journal_of, reopened, result, results_of
 from plainbox.errors import CorruptedSessionError, StorageFullError
 from plainbox.session import journal_reader
 from plainbox.session.files import PathLike
-from plainbox.session.storage import SessionStorage, SessionStorageRepository
+from plainbox.session.repository import SessionStorageRepository
+from plainbox.session.storage import SessionStorage
 from plainbox.testing.files import FaultyFiles, Stopped
 
 

@@ -26,9 +26,10 @@ from plainbox.exporters.characters import encodable
 from plainbox.exporters.json import JsonExporter
 from plainbox.session.iolog import IOLogWriter
 from plainbox.session.manager import SessionManager
+from plainbox.session.repository import SessionStorageRepository
 from plainbox.session.result import JobResult, JobResultBuilder
 from plainbox.session.state import SessionState
-from plainbox.session.storage import SessionStorage, SessionStorageRepository
+from plainbox.session.storage import SessionStorage
 from plainbox.units import Unit
 
 __all__ = ["Sample", "lossy", "run", "through", "through_a_kill"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from plainbox.providers import Catalogue
 from plainbox.runner import Selection, SessionRun
-from plainbox.session.storage import SessionStorage, SessionStorageRepository
+from plainbox.session.repository import SessionStorageRepository
+from plainbox.session.storage import SessionStorage
 
 
 def test_resume_of_a_stuck_session(plainbox, provider) -> None:

@@ -15,7 +15,8 @@ from e2e_support import Plainbox
 from plainbox.cli.stored import stored_metadata
 from plainbox.providers import Catalogue
 from plainbox.runner import Selection, SessionRun
-from plainbox.session.storage import SessionStorage, SessionStorageRepository
+from plainbox.session.repository import SessionStorageRepository
+from plainbox.session.storage import SessionStorage
 
 UNITS = """
 id: kills

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from plainbox.session.storage import SessionStorageRepository
+from plainbox.session.repository import SessionStorageRepository
 
 ROUNDS = 10
 

@@ -17,7 +17,7 @@ from plainbox.cli.output import print_json, say, warn, write
 from plainbox.errors import PlainboxError, UsageError
 from plainbox.runner.health import Check, Grade, check_machine
 from plainbox.session.files import FileOps
-from plainbox.session.storage import SessionStorageRepository
+from plainbox.session.repository import SessionStorageRepository
 from plainbox.session.systemd import ResumeUnit, Scope
 from plainbox.streams import clean
 

@@ -21,7 +21,7 @@ from plainbox.providers import Catalogue
 from plainbox.runner import Selection, SessionRun
 from plainbox.session.jobs import JobState
 from plainbox.session.outcome import OUTCOME_METADATA_MAP
-from plainbox.session.storage import SessionStorageRepository
+from plainbox.session.repository import SessionStorageRepository
 from plainbox.units import TestPlanUnit
 
 

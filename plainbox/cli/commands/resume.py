@@ -28,8 +28,9 @@ from plainbox.runner import SessionRun
 from plainbox.runner.interrupted import CHOICES, Decision, ResumePolicy
 from plainbox.runner.phases import APP_ID
 from plainbox.runner.selection import Selection, WantedReport
+from plainbox.session.repository import SessionStorageRepository
 from plainbox.session.resume import ResumeFlag
-from plainbox.session.storage import SessionStorage, SessionStorageRepository
+from plainbox.session.storage import SessionStorage
 
 _FLAGS: Final = (
     ("--allow-changed", ResumeFlag.IGNORE_JOB_CHECKSUMS, "go on although jobs are defined in another way now"),

@@ -26,7 +26,8 @@ from plainbox.errors import PlainboxError, SessionError, UsageError
 from plainbox.providers import Catalogue
 from plainbox.providers.discovery import named_providers
 from plainbox.runner.manifest import load_manifest
-from plainbox.session.storage import SessionStorage, SessionStorageRepository
+from plainbox.session.repository import SessionStorageRepository
+from plainbox.session.storage import SessionStorage
 from plainbox.units import SetupJobDefinition, TemplateUnit
 
 _MAX_OPENED = 3  # sessions that are asked for a job that did not run in them

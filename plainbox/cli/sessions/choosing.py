@@ -10,7 +10,8 @@ from fnmatch import fnmatchcase
 
 from plainbox.errors import UsageError
 from plainbox.session.directory import SUFFIX
-from plainbox.session.storage import SessionStorage, SessionStorageRepository
+from plainbox.session.repository import SessionStorageRepository
+from plainbox.session.storage import SessionStorage
 
 __all__ = ["add_sessions", "find_sessions"]
 

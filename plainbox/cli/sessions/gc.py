@@ -20,8 +20,8 @@ from plainbox.config import load_settings
 from plainbox.errors import StorageError
 from plainbox.session.directory import remove_tree
 from plainbox.session.facts import SessionStanding, facts_of
+from plainbox.session.repository import SessionStorageRepository
 from plainbox.session.retention import Removal, Retention, Verdict, carry_out, decide
-from plainbox.session.storage import SessionStorageRepository
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,7 @@ from plainbox.cli.arguments import add_json
 from plainbox.cli.output import print_json, print_table, say
 from plainbox.cli.sessions.facts import outcome_counts, row_of, shown_size, shown_time, what_is_known
 from plainbox.session.facts import SessionStanding, facts_of
-from plainbox.session.storage import SessionStorageRepository
+from plainbox.session.repository import SessionStorageRepository
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

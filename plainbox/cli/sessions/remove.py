@@ -18,8 +18,9 @@ from plainbox.cli.sessions.choosing import add_sessions, find_sessions
 from plainbox.cli.sessions.facts import outcome_counts, shown_size
 from plainbox.errors import StorageError, UsageError
 from plainbox.session.facts import SessionFacts, SessionStanding, facts_of
+from plainbox.session.repository import SessionStorageRepository
 from plainbox.session.retention import Removal, remove_session
-from plainbox.session.storage import SessionStorage, SessionStorageRepository
+from plainbox.session.storage import SessionStorage
 
 EXIT_REFUSED = 3
 

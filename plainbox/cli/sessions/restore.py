@@ -10,7 +10,7 @@ from pathlib import Path
 
 from plainbox.cli.output import say, write
 from plainbox.errors import UsageError
-from plainbox.session.storage import SessionStorageRepository
+from plainbox.session.repository import SessionStorageRepository
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -10,8 +10,8 @@ from plainbox.cli.output import clean, print_json, say, write
 from plainbox.cli.sessions.verify import count
 from plainbox.errors import UsageError
 from plainbox.session.directory import SUFFIX
+from plainbox.session.repository import argument_of
 from plainbox.session.salvage import Salvage, salvage
-from plainbox.session.storage import argument_of
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

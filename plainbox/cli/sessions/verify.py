@@ -9,7 +9,8 @@ from collections import Counter
 from plainbox.cli.arguments import add_json, add_session, find_session
 from plainbox.cli.output import clean, print_json, say, write
 from plainbox.errors import SessionError, UsageError
-from plainbox.session.storage import SessionStorage, SessionStorageRepository, argument_of
+from plainbox.session.repository import SessionStorageRepository, argument_of
+from plainbox.session.storage import SessionStorage
 from plainbox.session.verification import Finding, Verification, verify
 
 #: So many findings of one kind are told one by one; of the others their number.

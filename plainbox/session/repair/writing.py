@@ -14,24 +14,17 @@ from typing import Final
 from plainbox import __version__
 from plainbox.errors import CorruptedSessionError, SessionResumeError, StorageError
 from plainbox.session.codec import JsonObject
-from plainbox.session.directory import (
-    IO_LOGS,
-    NEW_PREFIX,
-    creation_time,
-    make_private_directories,
-    remove_tree,
-    usable_repository,
-)
+from plainbox.session.directory import IO_LOGS, creation_time
 from plainbox.session.generation import generation_name
 from plainbox.session.hint import HINT_NAME
-from plainbox.session.iolog import seal_log
 from plainbox.session.iolog_reader import LogReader, open_log, resolve_log_path
+from plainbox.session.iolog_seal import seal_log
 from plainbox.session.journal import JournalWriter
-from plainbox.session.lock import SessionLock
 from plainbox.session.repair.copying import copy_file, copy_tree
 from plainbox.session.repair.inspection import SALVAGE_NOTE, Inspection
 from plainbox.session.repair.plan import Plan
 from plainbox.session.repair.quarantine import UNFINISHED, drop_copies, keep_originals, set_aside
+from plainbox.session.staging import staged_session
 from plainbox.session.storage import SessionStorage
 
 __all__ = ["Repair", "odd_names"]
@@ -86,38 +79,23 @@ class Repair:
         files, session_id = self._files, SessionStorage(target).id
         if os.path.lexists(target):
             raise StorageError(f"there is a session {session_id} already", hint="give another id")
-        temporary = os.path.join(base, f"{NEW_PREFIX}{os.urandom(16).hex()}")
-        lock = SessionLock(temporary, files)
-        with usable_repository(base):
-            make_private_directories(files, base)
-            files.reach("salvage.directory")
-            files.mkdir(temporary)
-        try:
-            directory = files.open_directory(temporary)
-            try:
-                lock.acquire_new(directory)
-                self._copy_files(self._storage.location, directory)
-                files.fsync(directory)
-            finally:
-                os.close(directory)
-            self._close_logs(temporary)
-            self._write_generation(temporary, 1, session_id)
-            files.reach("salvage.rename")
-            files.rename(temporary, target)
-            files.sync_directory(base)
-        except OSError:
-            remove_tree(temporary)
-            raise
-        finally:
-            lock.release()
+        with staged_session(files, base, "salvage") as staged:
+            self._copy_files(self._storage.location, staged.path)
+            self._close_logs(staged.path)
+            self._write_generation(staged.path, 1, session_id)
+            staged.claim(target).release()
 
-    def _copy_files(self, source: str, directory: int) -> None:
+    def _copy_files(self, source: str, target: str) -> None:
         """Copy what belongs to the session beside its journal."""
-        for name in (IO_LOGS, "session-share"):
-            if not os.path.islink(os.path.join(source, name)):
-                copy_tree(self._files, os.path.join(source, name), name, dir_fd=directory)
-        with contextlib.suppress(FileExistsError):
-            self._files.mkdir(IO_LOGS, dir_fd=directory)
+        directory = self._files.open_directory(target)
+        try:
+            for name in (IO_LOGS, "session-share"):
+                if not os.path.islink(os.path.join(source, name)):
+                    copy_tree(self._files, os.path.join(source, name), name, dir_fd=directory)
+            with contextlib.suppress(FileExistsError):
+                self._files.mkdir(IO_LOGS, dir_fd=directory)
+        finally:
+            os.close(directory)
 
     # logs
 

@@ -17,8 +17,8 @@ from plainbox.exporters.xlsx import XlsxExporter
 from plainbox.session.files import FileOps
 from plainbox.session.iolog import IOLogWriter
 from plainbox.session.manager import SessionManager
+from plainbox.session.repository import SessionStorageRepository
 from plainbox.session.result import DiskJobResult, MemoryJobResult
-from plainbox.session.storage import SessionStorageRepository
 from plainbox.units import CategoryUnit, JobDefinition, Unit
 
 EXPORTERS: dict[str, type[Exporter]] = {

@@ -17,7 +17,7 @@ from plainbox.exporters import Report as View
 from plainbox.exporters.json import JsonExporter
 from plainbox.providers import Catalogue
 from plainbox.runner import Selection, SessionRun
-from plainbox.session.storage import SessionStorageRepository
+from plainbox.session.repository import SessionStorageRepository
 from plainbox.units.exporter import ExporterUnitSupport
 
 

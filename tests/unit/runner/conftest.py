@@ -12,7 +12,8 @@ from plainbox.providers import Catalogue
 from plainbox.providers.definition import from_file
 from plainbox.providers.provider import Provider
 from plainbox.runner import Selection, SessionRun
-from plainbox.session.storage import SessionStorage, SessionStorageRepository
+from plainbox.session.repository import SessionStorageRepository
+from plainbox.session.storage import SessionStorage
 
 
 @pytest.fixture(autouse=True)

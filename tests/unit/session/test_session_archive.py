@@ -31,7 +31,8 @@ from plainbox.errors import (
 )
 from plainbox.session.archive import Limits, check_archive, restore_archive, write_archive
 from plainbox.session.files import FileOps
-from plainbox.session.storage import SessionStorage, SessionStorageRepository
+from plainbox.session.repository import SessionStorageRepository
+from plainbox.session.storage import SessionStorage
 
 Content = dict[str, tuple[bytes, int]]
 

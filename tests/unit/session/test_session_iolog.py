@@ -25,10 +25,10 @@ from plainbox.session.iolog import (
     log_name,
     read_frames,
     resolve_log_path,
-    seal_log,
     verify,
 )
 from plainbox.session.iolog_reader import encode_frame
+from plainbox.session.iolog_seal import seal_log
 from plainbox.testing import FaultyFiles, ManualClock
 
 

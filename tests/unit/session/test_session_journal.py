@@ -18,6 +18,7 @@ from plainbox.errors import (
     StorageFailedError,
     StorageFullError,
 )
+from plainbox.session import dump
 from plainbox.session import journal as journal_module
 from plainbox.session import journal_reader
 from plainbox.session.codec import NO_SUM, decode_line, encode_line
@@ -785,7 +786,7 @@ def test_a_new_generation_goes_on_telling_the_past(tmp_path: Path, how: str) -> 
 
 def test_of_too_many_remarks_the_oldest_openings_go_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a salvage has noted is told for ever."""
-    monkeypatch.setattr(journal_module, "_MAX_REMARKS", 4)
+    monkeypatch.setattr(dump, "_MAX_REMARKS", 4)
     storage = session_with(tmp_path, 1)
     for kind in ("salvage", "a", "b", "c", "d"):
         storage.note(kind, {}, now=True)

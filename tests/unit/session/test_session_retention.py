@@ -13,8 +13,9 @@ from store_rig import ck, full, journal_of
 from plainbox.config import Settings
 from plainbox.session.facts import SessionFacts, SessionStanding, facts_of
 from plainbox.session.lock import LockOwner
+from plainbox.session.repository import SessionStorageRepository
 from plainbox.session.retention import Removal, Retention, carry_out, decide, remove_session, tidy
-from plainbox.session.storage import SessionStorage, SessionStorageRepository
+from plainbox.session.storage import SessionStorage
 
 NOW = 1_800_000_000.0
 DAY = 86_400.0

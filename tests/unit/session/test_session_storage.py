@@ -26,7 +26,8 @@ from plainbox.session import storage as storage_module
 from plainbox.session.facts import facts_of
 from plainbox.session.generation import FileIdentity, read_generation
 from plainbox.session.manager import SessionManager
-from plainbox.session.storage import SessionStorage, SessionStorageRepository
+from plainbox.session.repository import SessionStorageRepository
+from plainbox.session.storage import SessionStorage
 from plainbox.session.tree import canonical_full
 from plainbox.testing.files import FaultyFiles
 
