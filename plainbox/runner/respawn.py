@@ -19,7 +19,7 @@ from plainbox.errors import JobStartError, StorageFullError, UsageError
 from plainbox.runner.watchdog import take_watchdog_mark
 from plainbox.session.atomic import open_share, remove_file, write_file
 from plainbox.session.dirs import WellKnownDirsHelper
-from plainbox.session.files import FULL_ERRORS, FileOps
+from plainbox.session.files import FULL_ERRORS
 from plainbox.session.restart import INSTALL_COMMAND, choose_strategy, diffuse_everywhere
 from plainbox.session.storage import SessionStorage
 from plainbox.session.systemd import RESUME_ENVIRONMENT, environment_file, own_command
@@ -97,7 +97,8 @@ class AutoResume:
 
     def _arm(self) -> None:
         # A session may be careless about power losses, but a restart is what this is for.
-        files = self._storage.files if self._storage.files.durable else FileOps()
+        self._storage.make_durable()
+        files = self._storage.files
         repository = os.path.dirname(self._location)
         text = environment_file(resume_variables(os.environ, repository))
         files.reach("arm.environment")

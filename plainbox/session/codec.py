@@ -149,15 +149,16 @@ def decode_at(data: bytes, offset: int) -> tuple[Line, int]:
     header = _HEADER.match(data, offset)
     if header is None:
         raise ValueError("no record starts here")
-    start = header.end()
-    end = start + int(header[4])
+    summed, seq, prev, length, line_sum = header.groups()
+    start, size = header.end(), int(length)
+    end = start + size
     body = data[start:end]
-    if len(body) != end - start or not 2 <= len(body) <= MAX_PAYLOAD_BYTES:
+    if len(body) != size or not 2 <= size <= MAX_PAYLOAD_BYTES:
         raise ValueError("the record is shorter than it says")
-    line_sum = header[5].decode("ascii")
-    if _sum_of(header[1], body) != line_sum:
+    proven = _sum_of(summed, body)
+    if proven != line_sum.decode():
         raise ValueError("the checksum does not match")
-    return Line(int(header[2]), header[3].decode("ascii"), line_sum, _parse_body(body)), end
+    return Line(int(seq), prev.decode(), proven, _parse_body(body)), end
 
 
 def last_of_chain(data: bytes) -> Line:

@@ -30,10 +30,10 @@ from plainbox.clock import SYSTEM_CLOCK, Clock
 from plainbox.errors import CorruptedSessionError, StorageFailedError, StorageFullError
 from plainbox.session.codec import MAX_PAYLOAD_BYTES, JsonObject, encode_body
 from plainbox.session.dump import dump, trimmed
-from plainbox.session.files import FULL_ERRORS, FileOps
-from plainbox.session.generation import LineEnd, generation_name, generations, is_current, write_lines
+from plainbox.session.files import FileOps
+from plainbox.session.generation import LineEnd, generation_name, generations, is_current
 from plainbox.session.hint import HINT_NAME, Hint, write_hint
-from plainbox.session.journal_file import JournalFile, cannot_grow
+from plainbox.session.journal_file import JournalFile
 from plainbox.session.journal_reader import JournalReader, Position
 from plainbox.session.scan import SCHEMA, remarks_of
 from plainbox.session.tree import Tree, fold
@@ -102,7 +102,9 @@ class JournalWriter:
             return
         self._files.reach("open.journal")
         fd = self._files.open(generation_name(known.generation), os.O_RDWR, dir_fd=self._directory)
-        self._adopt(fd, known.generation, known.head, LineEnd(known.size_bytes, known.seq, known.sum))
+        end = LineEnd(known.size_bytes, known.seq, known.sum)
+        file = JournalFile(self._files, self._directory, self._location, known.generation, fd, end)
+        self._adopt(file, known.generation, known.head)
         self._number = known.number
         self._past = list(known.remarks)
         if known.torn or known.unterminated:
@@ -265,46 +267,26 @@ class JournalWriter:
     def _start_generation(self, tree: Tree, number: int, why: str) -> None:
         """Write the state as the next generation, complete before it gets its name, and continue there."""
         generation = self._generation + 1
-        name = generation_name(generation)
-        temporary = name + ".tmp"
         head = self._next_head(generation)
         notes = [{**remark, "t": "note"} for remark in self._notes]
         # Whoever only compacts has told its opening, with all there is to tell of it, in the file before.
         opening = [self._open_record(why if self._generation else "create")] if why != "compact" else []
         past = [*trimmed(self._past), *opening, *notes]
         records = dump(head, tree, number, past, self._clock_fields())
-        fd: int | None = None
-        named = False
         try:
-            self._files.reach("generation.create")
-            self._unlink_quietly(temporary)
-            fd = self._files.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, dir_fd=self._directory)
-            self._files.reach("generation.write")
-            end = write_lines(self._files, fd, records)
-            self._files.reach("generation.sync")
-            self._files.fdatasync(fd)
-            self._files.reach("generation.rename")
-            self._files.rename(temporary, name, dir_fd=self._directory)
-            named = True
-            self._files.reach("generation.sync-directory")
-            self._files.fsync(self._directory)
+            file = JournalFile.make(self._files, self._directory, self._location, generation, records)
+        except StorageFullError as error:
+            self._note_full(error)
+            raise
         except ValueError:
-            self._discard(fd, temporary)
             raise
         except OSError as error:
-            self._discard(fd, None if named else temporary)
-            if error.errno in FULL_ERRORS and not named:
-                full = cannot_grow(self._location, error)
-                self._note_full(full)
-                raise full from error
             raise self._poison(error) from error
         except BaseException:
             # Whether the new file has its name is not known here, so the old one must not grow any more.
             self._failure = f"writing a new generation of {self._location} was interrupted"
-            if fd is not None:
-                os.close(fd)
             raise
-        self._adopt(fd, generation, head, end)
+        self._adopt(file, generation, head)
         self._number = number
         self._past = past
         self._notes.clear()
@@ -380,10 +362,9 @@ class JournalWriter:
 
     # Files and failures
 
-    def _adopt(self, fd: int, generation: int, head: JsonObject, end: LineEnd) -> None:
-        """Make ``fd`` the file that is written to."""
-        old = self._file
-        self._file = JournalFile(self._files, self._directory, self._location, generation, fd, end)
+    def _adopt(self, file: JournalFile, generation: int, head: JsonObject) -> None:
+        """Make ``file`` the one that is written to."""
+        old, self._file = self._file, file
         self._generation, self._head = generation, head
         self._abandoned = False
         if old is not None:
@@ -412,12 +393,6 @@ class JournalWriter:
     def _note_full(self, error: StorageFullError) -> None:
         if not any(remark["kind"] == "storage-full" for remark in self._notes):
             self._notes.append({"kind": "storage-full", "data": {"errno": error.errno}, **self._clock_fields()})
-
-    def _discard(self, fd: int | None, temporary: str | None) -> None:
-        if fd is not None:
-            self._close_quietly(fd)
-            if temporary is not None:
-                self._unlink_quietly(temporary)
 
     def _unlink_quietly(self, name: str) -> None:
         with contextlib.suppress(OSError):  # nothing reads it, and the next writer tries again

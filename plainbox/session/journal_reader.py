@@ -7,17 +7,16 @@ read the directory. What it returns was acknowledged or is in flight, never a mi
 
 from __future__ import annotations
 
-import contextlib
-import gc
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 import attrs
 
 from plainbox.errors import CorruptedSessionError
 from plainbox.session.codec import JsonObject, last_of_chain
+from plainbox.session.collector import collector_at_rest
 from plainbox.session.generation import (
     FileIdentity,
     generation_name,
@@ -125,7 +124,7 @@ class JournalReader:
                     continue  # a newer generation took its place between the two calls
                 raise CorruptedSessionError(f"the journal of {self._location} vanished while it was read") from None
             content = make()
-            with _collector_at_rest():
+            with collector_at_rest():
                 scan(data, content, os.path.join(self._location, generation_name(generation)))
             self._check_head(content.head, generation, hint)
             if content.torn and attempt < self._attempts:
@@ -177,20 +176,6 @@ class JournalReader:
                 offset=content.size_bytes,
                 seq=content.seq,
             )
-
-
-@contextlib.contextmanager
-def _collector_at_rest() -> Iterator[None]:
-    """Keep the cycle collector from running: everything that is made here is kept, and looking for what is not takes
-    as long as the reading."""
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def _position(generation: int, content: Content, identity: FileIdentity) -> Position:

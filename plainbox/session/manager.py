@@ -8,7 +8,6 @@ nothing in memory is built on storage that failed to appear, and nothing is left
 from __future__ import annotations
 
 import contextlib
-import gc
 import logging
 import os
 import tempfile
@@ -23,6 +22,7 @@ from plainbox.events import signal
 from plainbox.session.announcement import Announcement, fire
 from plainbox.session.changes import ChangeTracker
 from plainbox.session.codec import JsonObject
+from plainbox.session.collector import collector_at_rest
 from plainbox.session.context import SessionDeviceContext
 from plainbox.session.dirs import WellKnownDirsHelper
 from plainbox.session.environment import check_same_environment
@@ -32,6 +32,7 @@ from plainbox.session.resume import EarlyCallback, ResumeFlag, SessionResumeHelp
 from plainbox.session.state import SessionState
 from plainbox.session.storage import SessionStorage
 from plainbox.session.suspend import SessionSuspendHelper
+from plainbox.tracing import traced
 from plainbox.units import ExporterUnit, TestPlanUnit, Unit
 
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ class SessionManager:
             flags = tuple(flags)
         if ResumeFlag.STRICT_ENVIRONMENT in (flags or ()):
             check_same_environment(storage)
-        with _collecting_later():
+        with collector_at_rest():
             try:
                 tree = storage.load_tree()
             except StorageGoneError:
@@ -317,11 +318,12 @@ class SessionManager:
             audit(state, self.storage)
 
     def _save(self, data: bytes) -> None:
-        try:
-            self.storage.save_checkpoint(data)
-        except LockedStorageError:
-            self.storage.break_lock()
-            self.storage.save_checkpoint(data)
+        with traced("writing checkpoint", {"plainbox.checkpoint.bytes": len(data)}):
+            try:
+                self.storage.save_checkpoint(data)
+            except LockedStorageError:
+                self.storage.break_lock()
+                self.storage.save_checkpoint(data)
 
     def close(self) -> None:
         """Let go of the storage; what was not checkpointed is not stored. A second call does nothing."""
@@ -378,18 +380,6 @@ class SessionManager:
             supported = support.exporter_cls.supported_option_list
             options = [option for option in options if option.partition("=")[0] in supported]
         return support.exporter_cls(options, exporter_unit=support)
-
-
-@contextlib.contextmanager
-def _collecting_later() -> Iterator[None]:
-    """Keep the cycle collector from looking at the objects of a large session again and again while they are made."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def exporters_of(units: Iterable[Unit]) -> dict[str, ExporterUnitSupport]:

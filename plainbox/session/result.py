@@ -56,18 +56,20 @@ class IOLogRecord(NamedTuple):
     data: bytes
 
 
+#: What is a dict need not be asked whether it is another mapping.
+_MAPPING = (dict, Mapping)
 #: Type of the keys that have one; further keys are kept as they are.
 _TYPES: Mapping[str, type | tuple[type, ...]] = {
     "outcome": str,
     "comments": str,
     "execution_duration": (int, float),
     "return_code": int,
-    "skip_reason": Mapping,
+    "skip_reason": _MAPPING,
     "attempt": int,
     "start_time": (int, float),
     "boot_id": str,
     "origin": str,
-    "log": Mapping,
+    "log": _MAPPING,
     "io_log": (list, tuple),
     "io_log_filename": (str, os.PathLike),
 }
@@ -113,9 +115,8 @@ class JobResult:
         comments = kept.get("comments")
         if comments is not None and len(comments) > _MAX_COMMENT_CHARS:
             kept["comments"] = _shortened(comments)
-        foreign = self._foreign_keys & kept.keys()
-        if foreign:
-            raise ValueError(f"{type(self).__name__} has no {min(foreign)!r}")
+        if not self._foreign_keys.isdisjoint(kept):
+            raise ValueError(f"{type(self).__name__} has no {min(self._foreign_keys & kept.keys())!r}")
         self._data = kept
 
     # -- identity
@@ -282,7 +283,7 @@ class DiskJobResult(JobResult):
     def __init__(self, data: Mapping[str, Any], session_dir: str | os.PathLike[str] | None = None) -> None:
         super().__init__(data)
         self._session_dir = None if session_dir is None else os.fspath(session_dir)
-        if {"log", "io_log_filename"} <= self._data.keys():
+        if _LOG_ON_DISK.issubset(self._data):
             raise ValueError("a result has one log: either 'log' or 'io_log_filename'")
         written = self._written_path()
         if written is not None:
@@ -357,7 +358,7 @@ class JobResultBuilder:
 
 def restore_result(data: Mapping[str, Any], session_dir: str | os.PathLike[str] | None = None) -> JobResult:
     """Return the result that :meth:`JobResult.as_dict` has described."""
-    if _LOG_ON_DISK & data.keys():
+    if not _LOG_ON_DISK.isdisjoint(data):
         if data.get("io_log"):
             raise ValueError("the log of a result is either in memory or on the disk")
         return DiskJobResult(data, session_dir)
@@ -438,6 +439,8 @@ def _frozen(key: str, value: Any) -> Any:
     kind = type(value)
     if kind is str or kind is bool or value is None:
         return value
+    if (kind is int or kind is float) and -_MAX_INTEGER < value < _MAX_INTEGER:
+        return value  # nearly all of them are
     if isinstance(value, int):
         if not -_MAX_INTEGER < value < _MAX_INTEGER:
             raise ValueError(f"the {key!r} of a result cannot be {value!r}: it has more than 53 bits")
@@ -448,7 +451,7 @@ def _frozen(key: str, value: Any) -> Any:
         return float(value)
     if isinstance(value, str):
         return str(value)
-    if isinstance(value, Mapping):
+    if isinstance(value, _MAPPING):
         frozen = {}
         for name, item in value.items():
             if not isinstance(name, str):

@@ -24,7 +24,7 @@ from plainbox.errors import (
 )
 from plainbox.events import signal
 from plainbox.session import summary
-from plainbox.session.announcement import Announcement
+from plainbox.session.announcement import Announcement, fire
 from plainbox.session.codec import MAX_PAYLOAD_BYTES, encode_body
 from plainbox.session.jobs import JobState, UndesiredJobReadinessInhibitor
 from plainbox.session.metadata import SessionMetaData
@@ -380,8 +380,8 @@ class SessionState:
         state = self.job_state_map[job.id]
         with Announcement() as announcement:
             state.take_result(result, announcement, replace=replace)
-            announcement.step(self.on_job_state_map_changed)
-            announcement.step(self.on_job_result_changed, state.job, state.result)
+            announcement.step(fire, self, "on_job_state_map_changed")
+            announcement.step(fire, self, "on_job_result_changed", state.job, state.result)
             if state.result.outcome is not None and state.job.plugin == "resource":
                 announcement.step(self._publish, state.job, state.result, announcement)
             announcement.step(self._refresh_dependents_of, job.id)

@@ -62,9 +62,9 @@ class Tree:
             "meta": self.meta,
             "jobs": self.jobs,
             "res": [
-                [job_id, attempt, attempts[attempt]]
-                for job_id, attempts in sorted(self.results.items())
-                for attempt in sorted(attempts)
+                [job_id, attempt, self.results[job_id][attempt]]
+                for job_id in sorted(self.results)
+                for attempt in sorted(self.results[job_id])
             ],
             "want": self.want,
             "must": self.must,
@@ -79,10 +79,6 @@ class Tree:
     def as_bytes(self) -> bytes:
         """Return the canonical bytes of the full representation: equal states give equal bytes."""
         return encode_body(self.as_full(), checked=True)
-
-
-def _is_attempt(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _check_object(key: str, value: object) -> None:
@@ -112,7 +108,8 @@ def _check_attempts(key: str, value: object) -> None:
             not isinstance(item, list)
             or len(item) != length
             or not isinstance(item[0], str)
-            or not _is_attempt(item[1])
+            or type(item[1]) is not int
+            or item[1] < 1
             or not (length == 2 or isinstance(item[2], dict))
         ):
             raise ValueError(f"{key!r} has an item that names no attempt of a job")

@@ -36,5 +36,5 @@ def _compact(document: Mapping[str, Value]) -> str:
 def _encoder() -> Callable[[object], str]:
     import json
 
-    # json.dumps would make an encoder for each unit.
-    return json.JSONEncoder(separators=(",", ":")).encode
+    # json.dumps would make an encoder for each unit. Records come from files: nothing in them contains itself.
+    return json.JSONEncoder(separators=(",", ":"), check_circular=False).encode

@@ -261,6 +261,7 @@ class Field(Generic[T]):
         self.type = type_
         self.doc = doc
         self.default = default
+        self._default_varies = callable(default)
         self.key = key or ""
         self.required = required
         self.severity = severity
@@ -282,17 +283,17 @@ class Field(Generic[T]):
     def __get__(self, unit: Unit | None, owner: type[Unit]) -> Any:
         if unit is None:
             return self
-        cache = unit.field_cache
-        try:
-            return cache[self.key]
-        except KeyError:
-            pass
-        # Most fields of most units are not written at all.
-        written = self.key in unit.data or self._translated_key in unit.data
+        key, cache = self.key, unit.field_cache
+        if key in cache:
+            return cache[key]
+        # Most fields of most units are not written at all: then there is nothing to remember for each of them.
+        written = key in unit.data or self._translated_key in unit.data
+        if not written and not self._default_varies:
+            return self.default
         value: Any = self.salvaged(unit, _ignore) if written else None
         if value is None:
             value = self.default(unit) if callable(self.default) else self.default
-        cache[self.key] = value
+        cache[key] = value
         return value
 
     def __set__(self, unit: Unit, value: object) -> None:

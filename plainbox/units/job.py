@@ -217,11 +217,13 @@ class JobDefinition(Unit):
         """Whether the job runs without a person."""
         return self.plugin in AUTOMATED_PLUGINS
 
-    @functools.cached_property
+    @property
     def resource_program(self) -> ResourceProgram | None:
         """The requirements as a program, ``None`` without any; a bad one raises :class:`ExpressionError`."""
-        if not self.requires:
-            return None
+        return self._resource_program if self.requires else None
+
+    @functools.cached_property
+    def _resource_program(self) -> ResourceProgram:
         return ResourceProgram(self.requires, self.namespace, parse_imports(self.imports))
 
     def tr_summary(self) -> str:
@@ -245,23 +247,32 @@ class JobDefinition(Unit):
         parts = (self.tr_purpose(), self.tr_steps(), self.tr_verification())
         return self.translated("description") or _described(*parts)
 
-    @functools.cached_property
+    @property
     def precedes(self) -> tuple[str, ...]:
         """Full ids of the jobs that run after this one, if they run.
 
         Beside ``before`` these are the jobs that suspend the machine for a sibling and not for this job: what is to be
         compared with the time after a suspend is done before it.
         """
-        if not self.siblings and self.flags.isdisjoint(_AFTER_SUSPEND):
-            return self.before
+        return self.before if self._is_alone else self._precedes
+
+    @functools.cached_property
+    def _precedes(self) -> tuple[str, ...]:
         waited_for = {target for sibling in self.siblings_units() for target in (*sibling.depends, *sibling.after)}
         own = {*self.before, *self.depends, *self.after, self.id}
         return (*self.before, *(job for _, job in _AFTER_SUSPEND.values() if job in waited_for and job not in own))
 
     # -- siblings
 
+    @property
+    def _is_alone(self) -> bool:
+        """Whether the job brings no other one along."""
+        return not self.siblings and self.flags.isdisjoint(_AFTER_SUSPEND)
+
     def siblings_units(self) -> tuple[JobDefinition, ...]:
         """Return the jobs that this one brings along: the declared siblings, then those after a suspend."""
+        if self._is_alone:
+            return ()
         result = [self._sibling(dict(overrides)) for overrides in self.siblings]
         for flag, (prefix, suspend_job) in _AFTER_SUSPEND.items():
             if flag in self.flags:

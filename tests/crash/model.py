@@ -19,8 +19,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from invariants import let_go, one_look
+from invariants import one_look
 from manager_rig import full, job, manager_of, records, result, template
+from open_session import OpenSession
 from scale import Figures, Tally
 from steps import Steps
 
@@ -48,29 +49,17 @@ def _nothing() -> dict[str, Any]:
     return {"meta": {}, "res": {}, "attempts": {}, "want": [], "must": []}
 
 
-class Driver:
+class Driver(OpenSession):
     """One session in ``base``; the numbers that the operations take choose among what there is."""
 
     def __init__(self, base: Path) -> None:
         self.files = Steps()
-        self._manager: SessionManager | None = manager_of(
-            SessionState(list(_UNITS)), SessionStorage.create(base, files=self.files)
-        )
+        self._manager = manager_of(SessionState(list(_UNITS)), SessionStorage.create(base, files=self.files))
         self.location = self.manager.storage.location
         #: What the session should hold, and what the disk should.
         self.now = _nothing()
         self.saved: dict[str, Any] | None = None
         self.saves = 0
-
-    @property
-    def manager(self) -> SessionManager:
-        assert self._manager is not None
-        return self._manager
-
-    @property
-    def state(self) -> SessionState:
-        assert self.manager.state is not None
-        return self.manager.state
 
     def _pick(self, number: int) -> JobState:
         states = [state for state in self.state.job_state_map.values() if state.job.plugin != "resource"]
@@ -216,11 +205,6 @@ class Driver:
         if found is not None and found == self._expected(self.now):
             self.saved = copy.deepcopy(self.now)
         self._load()
-
-    def end(self) -> None:
-        manager, self._manager = self._manager, None
-        if manager is not None:
-            let_go(manager.storage)
 
     def _load(self) -> None:
         self.check()

@@ -13,8 +13,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from invariants import Ledger, let_go
+from invariants import Ledger
 from manager_rig import full, job, manager_of, template
+from open_session import OpenSession
 
 from plainbox.errors import StorageFullError
 from plainbox.session import SessionManager, SessionStorage, SessionSuspendHelper
@@ -38,24 +39,13 @@ UNITS: tuple[Unit, ...] = (
 )
 
 
-class Tester:
+class Tester(OpenSession):
     """One process after the other that works on one session in ``base``."""
 
     def __init__(self, base: Path, files: FileOps, ledger: Ledger) -> None:
         self.base = base
         self.files = files
         self.ledger = ledger
-        self._manager: SessionManager | None = None
-
-    @property
-    def manager(self) -> SessionManager:
-        assert self._manager is not None
-        return self._manager
-
-    @property
-    def state(self) -> SessionState:
-        assert self.manager.state is not None
-        return self.manager.state
 
     def job_state(self, partial_id: str) -> JobState:
         return self.state.job_state_map[full(partial_id)]
@@ -75,12 +65,6 @@ class Tester:
 
     def close(self) -> None:
         self.manager.close()
-
-    def end(self) -> None:
-        """End the process, wherever it is; what it holds in memory is gone."""
-        manager, self._manager = self._manager, None
-        if manager is not None:
-            let_go(manager.storage)
 
     # What it does
 

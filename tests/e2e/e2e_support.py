@@ -7,11 +7,20 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import attrs
+import pytest
 
-__all__ = ["Plainbox", "write_provider"]
+__all__ = ["SLOW_PLAN", "Plainbox", "interrupted", "read_only", "start_slow", "write_provider"]
+
+#: A plan whose second job goes on for long once it has made the file ``$BEGUN``.
+SLOW_PLAN = (
+    "id: ok\nplugin: shell\ncommand: echo fine\n\n"
+    "id: slow\nplugin: shell\ncommand: touch $BEGUN; sleep 60\n\n"
+    "unit: test plan\nid: plan\nname: Plan\ninclude:\n ok\n slow\n"
+)
 
 
 @attrs.frozen
@@ -85,3 +94,43 @@ def write_provider(directory: Path, units: str, **files: str) -> Path:
         if relative.startswith("bin/"):
             path.chmod(0o755)
     return directory
+
+
+def start_slow(plainbox: Plainbox, directory: Path, begun: Path) -> subprocess.Popen[str]:
+    """Start a run of the slow plan in ``directory`` and return it in its second job."""
+    begun.unlink(missing_ok=True)
+    process = plainbox.start("run", "--no-input", "--provider", directory, "plan", BEGUN=str(begun))
+    deadline = time.monotonic() + 60
+    while not begun.exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return process
+
+
+def interrupted(plainbox: Plainbox, directory: Path, tmp_path: Path) -> str:
+    """Kill a run of the slow plan in its second job and return the id of its session."""
+    process = start_slow(plainbox, directory, tmp_path / "begun")
+    process.kill()
+    process.communicate()
+    return str(plainbox.json("session", "list")["sessions"][0]["id"])
+
+
+def read_only(plainbox: Plainbox) -> list[str]:
+    """Return what a command begins with that sees the repository on a medium that nobody can write to.
+
+    Where nothing can be mounted, rights have to do, from here on.
+    """
+    place = str(plainbox.sessions)
+    mount = f'mount --bind -o ro "{place}" "{place}" && exec "$@"'
+    prefix = ["unshare", "-rm", "bash", "-c", mount, "bash"]
+    if (
+        subprocess.run([*prefix, "bash", "-c", f'! touch "{place}/x"'], check=False, capture_output=True).returncode
+        == 0
+    ):
+        return prefix
+    if os.geteuid() == 0:
+        pytest.skip("a root without the right to mount may write everywhere")
+    for path in [plainbox.sessions, *plainbox.sessions.rglob("*")]:
+        path.chmod(0o500 if path.is_dir() else 0o400)
+    return []

@@ -6,46 +6,22 @@ from __future__ import annotations
 import os
 import pty
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from e2e_support import SLOW_PLAN, interrupted, read_only, start_slow
 
 from plainbox.session.storage import SessionStorage
-
-UNITS = (
-    "id: ok\nplugin: shell\ncommand: echo fine\n\n"
-    "id: slow\nplugin: shell\ncommand: touch $BEGUN; sleep 60\n\n"
-    "unit: test plan\nid: plan\nname: Plan\ninclude:\n ok\n slow\n"
-)
 
 
 @pytest.fixture
 def directory(provider) -> Path:
-    return provider(UNITS)
+    return provider(SLOW_PLAN)
 
 
 def complete(plainbox, directory: Path, title: str = "Complete") -> str:
     plainbox.run("run", "-q", "--no-input", "--provider", directory, "--title", title, "ok")
-    return str(plainbox.json("session", "list")["sessions"][0]["id"])
-
-
-def start_slow(plainbox, directory: Path, begun: Path) -> subprocess.Popen[str]:
-    begun.unlink(missing_ok=True)
-    process = plainbox.start("run", "--no-input", "--provider", directory, "plan", BEGUN=str(begun))
-    deadline = time.monotonic() + 60
-    while not begun.exists():
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return process
-
-
-def interrupted(plainbox, directory: Path, tmp_path: Path) -> str:
-    process = start_slow(plainbox, directory, tmp_path / "begun")
-    process.kill()
-    process.communicate()
     return str(plainbox.json("session", "list")["sessions"][0]["id"])
 
 
@@ -315,23 +291,10 @@ READ_ONLY = {
 }
 
 
-def may_mount() -> bool:
-    return subprocess.run(["unshare", "-rm", "true"], check=False, capture_output=True).returncode == 0
-
-
 def test_read_only_repository(plainbox, directory: Path) -> None:
     """What only looks works on a medium that cannot be written, the rest says so in our words."""
     complete(plainbox, directory)
-    place = str(plainbox.sessions)
-    if may_mount():
-        script = f'mount --bind -o ro "{place}" "{place}" && exec "$@"'
-        prefix = ["unshare", "-rm", "bash", "-c", script, "bash"]
-    elif os.geteuid() != 0:
-        prefix = []
-        plainbox.sessions.chmod(0o500)
-        next(plainbox.sessions.iterdir()).chmod(0o500)
-    else:
-        pytest.skip("a root without the right to mount may write everywhere")
+    prefix = read_only(plainbox)
     for words, code in READ_ONLY.items():
         more = ["--provider", str(directory)] if words[0] == "run" else []
         done = subprocess.run(

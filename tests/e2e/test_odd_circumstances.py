@@ -10,32 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
-
-UNITS = (
-    "id: ok\nplugin: shell\ncommand: echo fine\n\n"
-    "id: slow\nplugin: shell\ncommand: touch $BEGUN; sleep 60\n\n"
-    "unit: test plan\nid: plan\nname: Plan\ninclude:\n ok\n slow\n"
-)
+from e2e_support import SLOW_PLAN, interrupted
 
 
 @pytest.fixture
 def directory(provider) -> Path:
-    return provider(UNITS)
-
-
-def interrupt(plainbox, directory: Path, tmp_path: Path) -> str:
-    """Kill a run in its second job and return the id of its session."""
-    begun = tmp_path / "begun"
-    begun.unlink(missing_ok=True)
-    process = plainbox.start("run", "--no-input", "--provider", directory, "plan", BEGUN=str(begun))
-    deadline = time.monotonic() + 60
-    while not begun.exists():
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    process.kill()
-    process.communicate()
-    return str(plainbox.json("session", "list")["sessions"][0]["id"])
+    return provider(SLOW_PLAN)
 
 
 def test_report_into_what_is_no_file(plainbox, directory: Path, tmp_path: Path) -> None:
@@ -81,7 +61,7 @@ def test_words_that_mean_nothing(plainbox, directory: Path, words: list[str], me
 
 def test_wrong_report_of_a_resume(plainbox, directory: Path, tmp_path: Path) -> None:
     """A resume that is called wrongly changes nothing."""
-    interrupt(plainbox, directory, tmp_path)
+    interrupted(plainbox, directory, tmp_path)
     for _ in range(6):
         plainbox.run("resume", "--no-input", "-o", "nope:x", code=2)
     job = plainbox.jobs()["org.example::slow"]
@@ -92,7 +72,7 @@ def test_wrong_report_of_a_resume(plainbox, directory: Path, tmp_path: Path) -> 
 
 def test_provider_that_has_moved(plainbox, directory: Path, tmp_path: Path) -> None:
     """A session goes on, and is shown, with its provider in another place; an empty place is no obstacle."""
-    interrupt(plainbox, directory, tmp_path)
+    interrupted(plainbox, directory, tmp_path)
     moved = directory.rename(tmp_path / "moved")
     directory.mkdir()
     shown = plainbox.run("session", "show")
@@ -105,7 +85,7 @@ def test_provider_that_has_moved(plainbox, directory: Path, tmp_path: Path) -> N
 
 def test_running_session_hides_no_other(plainbox, directory: Path, tmp_path: Path) -> None:
     """A resume without a name takes the newest session that nobody runs."""
-    interrupted = interrupt(plainbox, directory, tmp_path)
+    session = interrupted(plainbox, directory, tmp_path)
     begun = tmp_path / "second"
     process = plainbox.start("run", "--no-input", "--provider", directory, "slow", BEGUN=str(begun))
     try:
@@ -116,7 +96,7 @@ def test_running_session_hides_no_other(plainbox, directory: Path, tmp_path: Pat
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
-    assert f"Session: {interrupted}" in done.stderr
+    assert f"Session: {session}" in done.stderr
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])

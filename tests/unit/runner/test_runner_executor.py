@@ -280,7 +280,7 @@ def test_job_that_cannot_be_started(rig: Rig, monkeypatch: pytest.MonkeyPatch) -
     state = rig.job("true")
     result = rig.executor.execute(state)
     assert result.outcome == "crash"
-    assert "no shell 'bash'" in (result.comments or "")
+    assert "no program 'bash'" in (result.comments or "")
     assert result.get("log") is None
     assert state.attempts == 3
     assert rig.logs() == []

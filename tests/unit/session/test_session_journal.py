@@ -18,9 +18,8 @@ from plainbox.errors import (
     StorageFailedError,
     StorageFullError,
 )
-from plainbox.session import dump
+from plainbox.session import dump, journal_reader
 from plainbox.session import journal as journal_module
-from plainbox.session import journal_reader
 from plainbox.session.codec import NO_SUM, decode_line, encode_line
 from plainbox.session.scan import Content, scan
 from plainbox.session.storage import SessionStorage

@@ -33,6 +33,7 @@ NAMES = {
     "plainbox.session.jobs": "InhibitionCause JobReadinessInhibitor JobState OverridableJobField",
     "plainbox.session.journal": "JournalReader JournalWriter",
     "plainbox.session.manager": "SessionManager WellKnownDirsHelper at_most_one_context_filter",
+    "plainbox.session.repository": "SessionStorageRepository",
     "plainbox.session.result": "DiskJobResult IOLogRecord JobResultBuilder MemoryJobResult",
     "plainbox.session.resume": (
         "BrokenReferenceToExternalFile CorruptedSessionError IncompatibleJobError IncompatibleSessionError"
