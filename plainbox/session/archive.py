@@ -7,9 +7,10 @@ The file is a ``.tar.gz``. All its members lie below ``<id>.session/``; the firs
      "left_out": [path]}
 
 then come the directories and the files in the order of the manifest. The lock, a journal that was never finished
-(``journal-*.pbj.tmp``) and the manifest of an archive that was unpacked by hand are not in it; what else cannot be in it is
-in ``left_out``. Names, times and contents decide the bytes: owners are nobody, modes
-are the owner's. ``plainbox session archive`` and ``restore`` call this.
+(``journal-*.pbj.tmp``), the manifest of an archive that was unpacked by hand and what lets the session go on by itself on
+its machine are not in it, and the last is not restored from an archive that has it; what else cannot be in it is in
+``left_out``. Names, times and contents decide the bytes: owners are nobody, modes are the owner's. ``plainbox session
+archive`` and ``restore`` call this.
 
 What must stay true: nothing of the session is understood here, so a damaged one is carried like any other. An archive
 appears complete or not at all, and never over a file that it was not told to replace. An archive that is read is hostile
@@ -26,6 +27,7 @@ import io
 import json
 import os
 import re
+import shlex
 import stat
 import tarfile
 from collections.abc import Iterator
@@ -44,6 +46,7 @@ from plainbox.errors import (
 from plainbox.session.archive_reader import (
     MANIFEST,
     MANIFEST_BYTES,
+    PATH_BYTES,
     SCHEMA,
     Archive,
     ArchiveReader,
@@ -51,6 +54,7 @@ from plainbox.session.archive_reader import (
     StoredFile,
     bad_archive,
     check_archive,
+    lets_go_on,
     read_manifest,
     reading,
 )
@@ -61,6 +65,7 @@ from plainbox.session.repository import SessionStorageRepository, usable_reposit
 from plainbox.session.retention import remove_session
 from plainbox.session.staging import staged_session
 from plainbox.session.storage import SessionStorage
+from plainbox.session.walk import Step, walk
 
 __all__ = ["Archive", "Limits", "StoredFile", "Written", "check_archive", "restore_archive", "write_archive"]
 
@@ -155,7 +160,8 @@ def _told_apart(storage: SessionStorage, target: Path) -> Iterator[None]:
         raise
     except OSError as error:
         if isinstance(error.filename, str) and error.filename.startswith(storage.location):
-            raise StorageError(f"{error.filename} cannot be read", errno=error.errno) from error
+            hint = _hint_about_rights(error.filename) if isinstance(error, PermissionError) else None
+            raise StorageError(f"{error.filename} cannot be read", errno=error.errno, hint=hint) from error
         kind = StorageFullError if error.errno in FULL_ERRORS else StorageError
         raise kind(f"the archive {target} cannot be written", errno=error.errno) from error
 
@@ -177,34 +183,62 @@ def _survey(storage: SessionStorage) -> Archive:
     files: list[StoredFile] = []
     directories: list[str] = []
     left_out: list[str] = []
-    waiting = [""]
-    while waiting:
-        below = waiting.pop()
-        with os.scandir(os.path.join(storage.location, below)) as entries:
-            for entry in entries:
-                path = os.path.join(below, entry.name)
-                if not below and _is_made_anew(entry):
-                    continue
-                if path in (LOCK_NAME, MANIFEST):
-                    left_out.append(path)
-                elif entry.is_dir(follow_symlinks=False):
-                    directories.append(path)
-                    waiting.append(path)
-                elif entry.is_file(follow_symlinks=False):
-                    files.append(_measured(storage.location, path))
-                else:
-                    left_out.append(path)
+    for path, step in _content(storage):
+        if lets_go_on(path) or (step.depth == 0 and _is_made_anew(storage, step)):
+            continue
+        top = path.partition("/")[0]
+        if top in (LOCK_NAME, MANIFEST):  # and it is none
+            left_out += [path] if path == top else []
+        elif step.is_directory:
+            directories.append(path)
+        elif _is_regular(step):
+            files.append(_measured(storage.location, path))
+        else:
+            left_out.append(path)
     files.sort(key=lambda file: file.path)
     return Archive(storage.id, tuple(files), tuple(sorted(directories)), tuple(sorted(left_out)))
 
 
-def _is_made_anew(entry: os.DirEntry[str]) -> bool:
+def _content(storage: SessionStorage) -> Iterator[tuple[str, Step]]:
+    """Yield everything in the session, with its path below it; what is nested too deeply raises :class:`StorageError`."""
+    parents: list[str] = []
+    directory = storage.files.open_directory(storage.location)
+    try:
+        for step in walk(directory):
+            if step.done:
+                continue
+            del parents[step.depth :]
+            path = "/".join((*parents, step.name))
+            if len(os.fsencode(path)) > PATH_BYTES:
+                raise StorageError(
+                    f"the session {storage.id} cannot be in an archive: {path[:80]}... is nested too deeply",
+                    hint="remove what a job has left there, then archive the session again",
+                )
+            if step.is_directory:
+                parents.append(step.name)
+            yield path, step
+    except PermissionError as error:
+        path = os.path.join(storage.location, *parents)
+        raise StorageError(f"{path} cannot be read", errno=error.errno, hint=_hint_about_rights(path)) from error
+    finally:
+        os.close(directory)
+
+
+def _hint_about_rights(path: str) -> str:
+    return f"give yourself the right to it: chmod u+rwX {shlex.quote(path)}"
+
+
+def _is_regular(step: Step) -> bool:
+    return stat.S_ISREG(os.stat(step.name, dir_fd=step.directory, follow_symlinks=False).st_mode)
+
+
+def _is_made_anew(storage: SessionStorage, step: Step) -> bool:
     """Tell whether something at the top of a session is of no use elsewhere."""
-    if not entry.is_file(follow_symlinks=False):
+    if step.is_directory or not _is_regular(step):
         return False
-    if entry.name == MANIFEST:
-        return _is_manifest(entry.path)
-    return entry.name == LOCK_NAME or _UNFINISHED_JOURNAL.fullmatch(entry.name) is not None
+    if step.name == MANIFEST:
+        return _is_manifest(os.path.join(storage.location, step.name))
+    return step.name == LOCK_NAME or _UNFINISHED_JOURNAL.fullmatch(step.name) is not None
 
 
 def _is_manifest(path: str) -> bool:
@@ -317,11 +351,17 @@ def _restore(reader: ArchiveReader, location: str, ops: FileOps) -> None:
     base = os.path.dirname(location)
     with staged_session(ops, base, "restore") as staged:
         _check_room(reader.archive, base)
-        for name in reader.archive.directories:
+        directories = [name for name in reader.archive.directories if not lets_go_on(name)]
+        for name in directories:
             ops.mkdir(os.path.join(staged.path, name))
         for member, content in reader:
-            _restore_file(os.path.join(staged.path, member.name.partition("/")[2]), member, content, ops)
-        for name in reversed(reader.archive.directories):
+            path = member.name.partition("/")[2]
+            if lets_go_on(path):
+                for _ in content:  # it is checked like everything else
+                    pass
+            else:
+                _restore_file(os.path.join(staged.path, path), member, content, ops)
+        for name in reversed(directories):
             ops.sync_directory(os.path.join(staged.path, name))
         try:
             staged.claim(location).release()

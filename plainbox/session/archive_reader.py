@@ -28,10 +28,12 @@ from plainbox.session.codec import JsonObject
 from plainbox.session.directory import IO_LOGS, SUFFIX
 from plainbox.session.files import open_regular
 from plainbox.session.lock import LOCK_NAME
+from plainbox.session.systemd import MARK_NAME, RESUME_ENVIRONMENT
 
 __all__ = [
     "MANIFEST",
     "MANIFEST_BYTES",
+    "PATH_BYTES",
     "SCHEMA",
     "Archive",
     "ArchiveReader",
@@ -39,6 +41,7 @@ __all__ = [
     "StoredFile",
     "bad_archive",
     "check_archive",
+    "lets_go_on",
     "read_manifest",
     "reading",
 ]
@@ -58,7 +61,12 @@ _GZIP: Final = 16 + zlib.MAX_WBITS
 _LAST_MTIME: Final = 2**33
 _NAME_BYTES: Final = 255
 #: Leaves room for the path of the repository.
-_PATH_BYTES: Final = 3000
+PATH_BYTES: Final = 3000
+#: What lets a session go on by itself, and what an interrupted write has left of that: see :func:`lets_go_on`.
+_RESUMPTION = re.compile(
+    rf"(?:\.?(?:{re.escape(RESUME_ENVIRONMENT)}|{MARK_NAME})|session-share/\.?__respawn_[a-z]+)(?:\.[0-9a-f]+\.tmp)?(?:/.*)?",
+    re.DOTALL,
+)
 _UNREADABLE = (tarfile.TarError, zlib.error, EOFError, ValueError, OverflowError, RecursionError)
 
 
@@ -249,6 +257,14 @@ def read_manifest(text: bytes, limits: Limits) -> Archive:
     return archive
 
 
+def lets_go_on(path: str) -> bool:
+    """Tell whether something in a session is what lets it go on by itself after a restart.
+
+    That belongs to one machine and is made anew; and the variables in it may be secrets.
+    """
+    return _RESUMPTION.fullmatch(path) is not None
+
+
 def _check_size(text: bytes, limits: Limits) -> None:
     """Raise unless the text is as short and as plain as one of so many files: what JSON makes of another is huge."""
     marks = sum(map(text.count, (b",", b"[", b"{")))
@@ -289,5 +305,5 @@ def _check_names(archive: Archive) -> None:
             raise bad_archive(f"{name!r} is no name of a file in a session")
         if parts[0] in (LOCK_NAME, MANIFEST) or (len(parts) > 1 and name.rpartition("/")[0] not in directories):
             raise bad_archive(f"{name!r} has no place in a session")
-        if len(os.fsencode(name)) > _PATH_BYTES:
+        if len(os.fsencode(name)) > PATH_BYTES:
             raise bad_archive(f"{name[:80]!r}... is too long a name")

@@ -8,14 +8,17 @@ after a restart. Jobs may write into the share, so what has taken the place of a
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
-import shutil
 import stat
 from collections.abc import Iterator
 
 from plainbox.session.files import FileOps, PathLike
+from plainbox.session.walk import remove_everything
 
 __all__ = ["open_share", "remove_directory", "remove_file", "write_file"]
+
+_log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
@@ -44,7 +47,7 @@ def write_file(files: FileOps, directory: PathLike, name: str, data: bytes, *, m
                 files.fsync(fd)
             finally:
                 files.close(fd)
-            remove_directory(name, directory_fd)
+            remove_directory(files, name, directory_fd)
             files.rename(temporary, name, dir_fd=directory_fd)
         except OSError:
             files.unlink(temporary, dir_fd=directory_fd)
@@ -68,11 +71,21 @@ def remove_file(files: FileOps, path: PathLike, *, dir_fd: int | None = None) ->
     return True
 
 
-def remove_directory(name: str, dir_fd: int) -> None:
-    """Remove a directory with all that is in it from the open directory ``dir_fd``; anything else of that name stays."""
+def remove_directory(files: FileOps, name: str, dir_fd: int) -> None:
+    """Free a name in the open directory ``dir_fd``, durably, when a directory has it; anything else of that name stays.
+
+    The directory first gets out of the way, whatever is in it. What cannot be deleted of it then keeps a hidden name, which
+    is logged.
+    """
     try:
         found = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
     except FileNotFoundError:
         return
-    if stat.S_ISDIR(found.st_mode):
-        shutil.rmtree(name, dir_fd=dir_fd)
+    if not stat.S_ISDIR(found.st_mode):
+        return
+    hidden = f".{name}.{os.urandom(8).hex()}.removed"
+    files.rename(name, hidden, dir_fd=dir_fd)
+    files.fsync(dir_fd)
+    reason = remove_everything(hidden, dir_fd=dir_fd)
+    if reason is not None:
+        _log.warning("A directory in the place of %s is %s now, and cannot be removed: %s", name, hidden, reason)

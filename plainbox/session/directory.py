@@ -12,16 +12,18 @@ import datetime
 import logging
 import os
 import re
-import sys
 import time
 from collections.abc import Iterator
 from typing import Final
 
 from plainbox.session.files import FileOps
 from plainbox.session.lock import lock_owner
+from plainbox.session.walk import open_directory, remove_everything, walk
 
 __all__ = [
+    "ATTACHMENTS",
     "IO_LOGS",
+    "LINKED_LOGS_REMEDY",
     "NEW_PREFIX",
     "STAMP",
     "SUFFIX",
@@ -32,12 +34,17 @@ __all__ = [
     "make_private_directories",
     "remove_tree",
     "removable_leftovers",
+    "sync_names",
 ]
 
 _log = logging.getLogger(__name__)
 
 SUFFIX: Final = ".session"
 IO_LOGS: Final = "io-logs"
+#: A directory for each attempt that has attached files, named like its log.
+ATTACHMENTS: Final = "attachments"
+#: What somebody has to do about a link in their place: nothing follows it, and nothing removes it.
+LINKED_LOGS_REMEDY: Final = "put the directory that it leads to in its place"
 #: The time of creation, in UTC, in the name of a session.
 STAMP: Final = "%Y-%m-%dT%H.%M.%S.%f"
 _STAMP_IN_NAME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}\.[0-9]{2}\.[0-9]{2}\.[0-9]{6}")
@@ -59,6 +66,19 @@ def make_private_directories(files: FileOps, path: str) -> None:
             if not os.path.isdir(directory):
                 raise
         files.sync_directory(os.path.dirname(directory))
+
+
+def sync_names(files: FileOps, path: str) -> None:
+    """Make durable the names that lead to a directory, also those that somebody has made who died before he synced them.
+
+    They are as far as its file system goes. What the user may not list he has not made.
+    """
+    current = os.path.realpath(path)
+    device = os.stat(current).st_dev
+    while (parent := os.path.dirname(current)) != current and os.stat(parent).st_dev == device:
+        with contextlib.suppress(PermissionError):
+            files.sync_directory(parent)
+        current = parent
 
 
 def creation_time(name: str) -> float | None:
@@ -100,48 +120,23 @@ def hidden_remains(location: str) -> list[str]:
 def disk_bytes(path: str) -> int:
     """Return what a directory with everything in it takes up on its disk; what cannot be looked at counts nothing."""
     total = 0
-    waiting = [path]
-    while waiting:
-        with contextlib.suppress(OSError), os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                with contextlib.suppress(OSError):
-                    total += entry.stat(follow_symlinks=False).st_blocks * 512
-                    if entry.is_dir(follow_symlinks=False):
-                        waiting.append(entry.path)
+    with contextlib.suppress(OSError):
+        top = open_directory(os.path.join(path, ""))  # a link to a session means the session
+        try:
+            for step in walk(top, refused=lambda name, error: None):
+                if not step.done:
+                    with contextlib.suppress(OSError):
+                        total += os.stat(step.name, dir_fd=step.directory, follow_symlinks=False).st_blocks * 512
+        finally:
+            os.close(top)
     return total
 
 
 def remove_tree(path: str) -> None:
-    """Delete a directory with everything in it; what cannot be deleted is logged.
-
-    Jobs leave directories without the right to change them: the owner gives the right back.
-    """
-    import shutil
-
-    def complain(function: object, where: str, error: BaseException) -> None:
-        if not isinstance(error, FileNotFoundError):
-            _log.warning("%s cannot be removed: %s", where, error)
-
-    _open_ways(path)
-    try:
-        if sys.version_info >= (3, 12):
-            shutil.rmtree(path, onexc=complain)
-        else:
-            shutil.rmtree(path, onerror=lambda function, where, info: complain(function, where, info[1]))
-    except RecursionError:
-        _log.warning("%s cannot be removed: its directories are nested too deeply", path)
-
-
-def _open_ways(path: str) -> None:
-    """Let the owner into a directory and all those in it; no link is followed."""
-    waiting = [path]
-    while waiting:
-        directory = waiting.pop()
-        with contextlib.suppress(OSError):
-            if os.lstat(directory).st_mode & 0o700 != 0o700:
-                os.chmod(directory, 0o700)
-            with os.scandir(directory) as entries:
-                waiting += [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+    """Delete a directory with everything in it; that something of it cannot be deleted is logged."""
+    reason = remove_everything(path)
+    if reason is not None:
+        _log.warning("%s cannot be removed: %s", path, reason)
 
 
 def removable_leftovers(base: str, older_than_s: float) -> Iterator[str]:

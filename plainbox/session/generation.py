@@ -15,7 +15,7 @@ from typing import Final, TypeAlias
 
 import attrs
 
-from plainbox.errors import CorruptedSessionError
+from plainbox.errors import CorruptedSessionError, StorageFullError
 from plainbox.session.codec import NO_SUM, JsonObject, decode_line, encode_body, frame_body
 from plainbox.session.files import FileOps, open_regular
 
@@ -26,9 +26,11 @@ __all__ = [
     "LineEnd",
     "generation_name",
     "generations",
+    "has_room",
     "is_current",
     "read_generation",
     "read_head",
+    "session_is_full",
     "write_lines",
 ]
 
@@ -39,8 +41,10 @@ FileIdentity: TypeAlias = tuple[int, int, int, int]
 MAX_GENERATION: Final = 10**12 - 1
 
 _NAME = re.compile(r"journal-([0-9]{6,12})\.pbj")
-#: No session of ours comes near it; what is longer is not read into the memory.
+#: What is longer is not read into the memory, so it must not be written either.
 MAX_JOURNAL_BYTES: Final = 512 * 1024 * 1024
+#: What a line has beside its payload takes less.
+_FRAMING_BYTES: Final = 128
 _HEAD_BYTES: Final = 64 * 1024
 _WRITE_BYTES: Final = 1024 * 1024
 
@@ -82,6 +86,19 @@ def read_generation(directory: int, generation: int) -> tuple[bytes, FileIdentit
         return file.read(), identity_of(status)
 
 
+def has_room(size_bytes: int, body_bytes: int) -> bool:
+    """Tell whether a file of this size can take a line with a payload of ``body_bytes``, and be read afterwards."""
+    return size_bytes + body_bytes + _FRAMING_BYTES <= MAX_JOURNAL_BYTES
+
+
+def session_is_full() -> StorageFullError:
+    """Return the error for what has no room in any file; it has no ``errno``, since no room on the disk would help."""
+    return StorageFullError(
+        f"the session holds as much as a session can: a journal has {MAX_JOURNAL_BYTES} bytes at most",
+        hint="what was acknowledged is kept and can be reported; run what is left in another session",
+    )
+
+
 def read_head(directory: int) -> JsonObject | None:
     """Return the head of the current generation alone, unchained; ``None`` when there is none to be read."""
     try:
@@ -107,12 +124,18 @@ class LineEnd:
 
 
 def write_lines(files: FileOps, fd: int, records: Iterable[JsonObject]) -> LineEnd:
-    """Write records as the lines of an empty file, about 1 MiB at a time."""
+    """Write records as the lines of an empty file, about 1 MiB at a time.
+
+    :raises StorageFullError: no reader would read a file with all of them.
+    """
     size, seq, line_sum = 0, -1, NO_SUM
     pending = bytearray()
     for record in records:
         seq += 1
-        line, line_sum = frame_body(seq, line_sum, encode_body(record))
+        body = encode_body(record)
+        if not has_room(size + len(pending), len(body)):
+            raise session_is_full()
+        line, line_sum = frame_body(seq, line_sum, body)
         pending += line
         if len(pending) >= _WRITE_BYTES:
             files.write_all(fd, pending, size)

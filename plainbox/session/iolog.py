@@ -36,6 +36,7 @@ from plainbox.session.iolog_reader import (
     encode_header,
     encode_trailer,
     read_frames,
+    read_recorded,
     resolve_log_path,
     verify,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "LogReference",
     "log_name",
     "read_frames",
+    "read_recorded",
     "resolve_log_path",
     "verify",
 ]

@@ -47,6 +47,7 @@ __all__ = [
     "open_log",
     "read_frames",
     "read_log_head",
+    "read_recorded",
     "resolve_log_path",
     "verify",
 ]
@@ -256,16 +257,22 @@ def read_frames(path: str | os.PathLike[str]) -> Iterator[Frame]:
 
 
 def verify(path: str | os.PathLike[str], reference: Mapping[str, object]) -> None:
-    """Read a whole log and compare it with the reference that its result has.
+    """Read a whole log and compare it with the reference that its result has; errors as in :func:`read_recorded`."""
+    for _ in read_recorded(path, reference):
+        pass
+
+
+def read_recorded(path: str | os.PathLike[str], reference: Mapping[str, object]) -> Iterator[Frame]:
+    """Yield the frames of a log that must be what the reference says that its result has.
 
     :raises BrokenReferenceToExternalFile: there is no such file.
-    :raises CorruptedSessionError: the file is not what the reference says; the message says in which way.
+    :raises CorruptedSessionError: the file is not what the reference says; the message says in which way. What can only be
+        told at the end, as of a log that was cut, comes after the last good frame.
     """
     name = os.fspath(path)
     with open_log(path) as file:
         reader = LogReader(file, name, digest=True)
-        for _ in reader:
-            pass
+        yield from reader
         size = os.fstat(file.fileno()).st_size
     found = {
         "size": size,

@@ -12,6 +12,8 @@ What must stay true:
 * After a failed sync nobody knows what is on disk, and a second sync of the same descriptor may succeed without
   having written anything. So it is never asked again: the proven beginning of the file is read back and becomes,
   with the change in hand, the next generation.
+* What is acknowledged can be read: no file grows beyond what a reader takes. What has no room any more goes into the next
+  generation, which holds the state alone, or is refused.
 * An error before the record is durable leaves the file as it was, as far as the system lets us; the next append
   makes sure of it before it writes.
 """
@@ -31,7 +33,7 @@ from plainbox.errors import CorruptedSessionError, StorageFailedError, StorageFu
 from plainbox.session.codec import MAX_PAYLOAD_BYTES, JsonObject, encode_body
 from plainbox.session.dump import dump, trimmed
 from plainbox.session.files import FileOps
-from plainbox.session.generation import LineEnd, generation_name, generations, is_current
+from plainbox.session.generation import LineEnd, generation_name, generations, is_current, session_is_full
 from plainbox.session.hint import HINT_NAME, Hint, write_hint
 from plainbox.session.journal_file import JournalFile
 from plainbox.session.journal_reader import JournalReader, Position
@@ -78,6 +80,8 @@ class JournalWriter:
         self._number = 0
         #: A sync of the current file failed; nothing may be added to it any more.
         self._abandoned = False
+        #: The size of a record that had no room, neither in the current file nor in a new one.
+        self._refused_bytes: int | None = None
         self._failure: str | None = None
         self._notes: list[JsonObject] = []
         #: What the current file tells of openings and notes; the next generation goes on telling it.
@@ -115,7 +119,8 @@ class JournalWriter:
     def append(self, change: JsonObject) -> None:
         """Make one change durable: one write and one sync. Without a journal it becomes the first generation.
 
-        :raises StorageFullError: no space; the file ends where it did, and the writer can be used again.
+        :raises StorageFullError: no space, or more than a session can hold; the file ends where it did, and the writer can
+            be used again.
         :raises StorageFailedError: the medium failed, also for a new file, or somebody else wrote to the journal.
         :raises ValueError: the change cannot be stored; nothing was written.
         """
@@ -179,7 +184,8 @@ class JournalWriter:
         """
         try:
             if self._file is not None and self._failure is None and not self._abandoned:
-                for remark in self._notes:
+                notes, self._notes = self._notes, []
+                for remark in notes:
                     self._append({**remark, "t": "note"})
                 told = {} if summary is None else {"summary": summary}
                 self._append({"t": "close", "why": "end", **told, **self._clock_fields()})
@@ -222,10 +228,10 @@ class JournalWriter:
     def _append(self, record: JsonObject) -> None:
         """Append a record durably or raise; an :class:`OSError` that is no storage error means: do not go on here."""
         body = encode_body(record)
-        if len(body) > MAX_PAYLOAD_BYTES:
-            self._carry_on(record)
-            return
         assert self._file is not None
+        if len(body) > MAX_PAYLOAD_BYTES or not self._file.has_room(body):
+            self._carry_on_shorter(record, len(body))
+            return
         self._file.append(body)
         self._number = record.get("n", self._number)
         self._past += remarks_of(record)
@@ -252,6 +258,17 @@ class JournalWriter:
             self._notes.append(record)
         why = "recover" if self._abandoned else "full"
         self._start_generation(tree, record.get("n", self._number), why)
+
+    def _carry_on_shorter(self, record: JsonObject, size_bytes: int) -> None:
+        """Carry on where the state alone may have room; where it had none, nothing as long is tried again."""
+        if self._refused_bytes is not None and size_bytes >= self._refused_bytes:
+            raise session_is_full()
+        try:
+            self._carry_on(record)
+        except StorageFullError as error:
+            if error.errno is None:  # not for want of space on the disk
+                self._refused_bytes = size_bytes
+            raise
 
     def _read_back(self) -> Tree:
         """Return the state that the current file proves; it must be exactly what we wrote."""
@@ -367,6 +384,7 @@ class JournalWriter:
         old, self._file = self._file, file
         self._generation, self._head = generation, head
         self._abandoned = False
+        self._refused_bytes = None
         if old is not None:
             self._close_quietly(old.fd)
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from plainbox.errors import CorruptedSessionError, StorageFailedError, StorageFullError
 from plainbox.session.codec import JsonObject, frame_body
 from plainbox.session.files import FULL_ERRORS, FileOps
-from plainbox.session.generation import LineEnd, generation_name, read_generation, write_lines
+from plainbox.session.generation import LineEnd, generation_name, has_room, read_generation, write_lines
 from plainbox.session.scan import Content, scan
 from plainbox.session.tree import Tree
 
@@ -47,6 +47,7 @@ class JournalFile:
     ) -> JournalFile:
         """Write a generation, complete and durable before it gets its name; without space there is no such file.
 
+        :raises StorageFullError: also when the file would be longer than one that is read.
         :raises ValueError: a record cannot be stored; there is no such file.
         """
         name = generation_name(generation)
@@ -83,8 +84,12 @@ class JournalFile:
             raise
         return cls(files, directory, location, generation, fd, end)
 
+    def has_room(self, body: bytes) -> bool:
+        """Tell whether a record can be appended: a file that is too long is not read any more."""
+        return has_room(self.end.size_bytes, len(body))
+
     def append(self, body: bytes) -> None:
-        """Append a record and make it durable.
+        """Append a record, for which there is room, and make it durable.
 
         :raises StorageFailedError: the file is not as it was left.
         """

@@ -32,7 +32,6 @@ from plainbox.session.resume import EarlyCallback, ResumeFlag, SessionResumeHelp
 from plainbox.session.state import SessionState
 from plainbox.session.storage import SessionStorage
 from plainbox.session.suspend import SessionSuspendHelper
-from plainbox.tracing import traced
 from plainbox.units import ExporterUnit, TestPlanUnit, Unit
 
 if TYPE_CHECKING:
@@ -318,12 +317,11 @@ class SessionManager:
             audit(state, self.storage)
 
     def _save(self, data: bytes) -> None:
-        with traced("writing checkpoint", {"plainbox.checkpoint.bytes": len(data)}):
-            try:
-                self.storage.save_checkpoint(data)
-            except LockedStorageError:
-                self.storage.break_lock()
-                self.storage.save_checkpoint(data)
+        try:
+            self.storage.save_checkpoint(data)
+        except LockedStorageError:
+            self.storage.break_lock()
+            self.storage.save_checkpoint(data)
 
     def close(self) -> None:
         """Let go of the storage; what was not checkpointed is not stored. A second call does nothing."""

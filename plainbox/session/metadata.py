@@ -60,8 +60,8 @@ class RunningAttempt:
     """An attempt that has been started and has no result.
 
     ``start_time`` is wall-clock seconds; process group and start ticks (field 22 of ``/proc/PID/stat``) identify the
-    processes that it may have left behind; ``log`` is the path of its log below the session directory. A wrong type
-    raises :class:`TypeError`, an impossible number :class:`ValueError`.
+    processes that it may have left behind; ``log`` is the path of its log below the session directory; ``alone`` says that
+    no other job ran at the same time. A wrong type raises :class:`TypeError`, an impossible number :class:`ValueError`.
     """
 
     attempt: int = attrs.field(default=1, validator=integer(at_least=1))
@@ -70,10 +70,14 @@ class RunningAttempt:
     process_group: int | None = attrs.field(default=None, validator=attrs.validators.optional(integer()))
     start_ticks: int | None = attrs.field(default=None, validator=attrs.validators.optional(integer()))
     log: str | None = attrs.field(default=None, validator=_typed_or_none(str))
+    alone: bool = attrs.field(default=True, validator=typed(bool))
 
     def as_dict(self) -> dict[str, JsonValue]:
-        """Return what is known as plain JSON values."""
-        return {name: value for name, value in attrs.asdict(self).items() if value is not None}
+        """Return what is known as plain JSON values; that an attempt is alone goes without saying."""
+        known = {name: value for name, value in attrs.asdict(self).items() if value is not None}
+        if self.alone:
+            del known["alone"]
+        return known
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> RunningAttempt:

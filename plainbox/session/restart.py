@@ -19,7 +19,7 @@ from typing import Protocol
 from plainbox import dirs
 from plainbox.errors import UsageError
 from plainbox.session.atomic import remove_file, write_file
-from plainbox.session.directory import make_private_directories
+from plainbox.session.directory import make_private_directories, sync_names
 from plainbox.session.files import FileOps
 from plainbox.session.systemd import ResumeUnit, Scope
 
@@ -79,7 +79,7 @@ class SystemdRestart:
                 "is not installed" if self.unit.installed() is None else "is for the sessions of another repository"
             )
             raise UsageError(f"the unit {self.unit.path} {reason}", hint=f"{INSTALL_COMMAND} installs it")
-        make_private_directories(self._files, self.unit.wants)
+        _make_directories(self._files, self.unit.wants)
         link = self.unit.link(session_id)
         if not (os.path.islink(link) and os.readlink(link) == self.unit.link_target):
             remove_file(self._files, link)
@@ -127,7 +127,7 @@ class DesktopAutostart:
             f"{_SESSION_KEY}={_in_key_file(session_id)}\n"
             f"{_REPOSITORY_KEY}={_in_key_file(self._repository)}\n"
         )
-        make_private_directories(self._files, self.directory)
+        _make_directories(self._files, self.directory)
         self._files.reach("arm.entry")
         path = self.entry(app_id, session_id)
         if os.path.lexists(path) and _SESSION_KEY not in _keys(path):
@@ -206,6 +206,12 @@ def _systemd(repository: str, files: FileOps) -> list[SystemdRestart]:
     """Return the strategies of the scopes that are this user's, the preferred one first."""
     scopes: tuple[Scope, ...] = ("system", "user") if os.geteuid() == 0 else ("user",)
     return [SystemdRestart(scope, repository=repository, files=files) for scope in scopes]
+
+
+def _make_directories(files: FileOps, path: str) -> None:
+    """Make a directory that is durable, also where it is there already: who made it may have died before he synced it."""
+    make_private_directories(files, path)
+    sync_names(files, path)
 
 
 def _keys(path: str) -> dict[str, str]:

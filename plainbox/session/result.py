@@ -19,7 +19,7 @@ import binascii
 import collections
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple, Self, TypeAlias
@@ -66,13 +66,22 @@ _TYPES: Mapping[str, type | tuple[type, ...]] = {
     "return_code": int,
     "skip_reason": _MAPPING,
     "attempt": int,
+    "tries": int,
+    "leaked_processes": int,
+    "host": str,
     "start_time": (int, float),
     "boot_id": str,
     "origin": str,
     "log": _MAPPING,
     "io_log": (list, tuple),
+    "subtests": (list, tuple),
+    "measurements": (list, tuple),
+    "attachments": (list, tuple),
     "io_log_filename": (str, os.PathLike),
 }
+#: What a job has told of itself: lists of objects.
+_ITEMS = frozenset({"subtests", "measurements", "attachments"})
+_MAX_ITEMS = 10_000
 #: Keys whose texts need no further look.
 _TEXTS = frozenset({"comments", "boot_id", "origin"})
 _LOG_ON_DISK = frozenset({"log", "io_log_filename"})
@@ -89,11 +98,14 @@ class JobResult:
     """What both kinds of results have in common.
 
     Keys: ``outcome`` (one of :class:`Outcome`), ``execution_duration`` and ``start_time`` (seconds), ``comments``,
-    ``return_code`` (negative: ended by that signal), ``skip_reason``, ``attempt`` (counted from 1), ``boot_id``,
-    ``origin`` (``run``, ``resume``, ``operator`` or ``salvage``), and the log of the respective kind. An unknown
-    outcome, a number that is not finite or has more than 53 bits, or a start time that no calendar has is a
-    :class:`ValueError`, a value of a wrong type, also of a further key, a :class:`TypeError`. Comments of more than
-    1 048 576 characters end with a note that says how many are missing.
+    ``return_code`` (negative: ended by that signal), ``skip_reason``, ``attempt`` (counted from 1), ``tries`` (how often
+    the job was run within this attempt, when that is more than once), ``leaked_processes`` (how many the job has left
+    running, which were ended), ``host`` (another machine that it ran on), ``boot_id``, ``origin`` (``run``, ``resume``,
+    ``operator`` or ``salvage``), ``subtests``, ``measurements`` and ``attachments`` (what the job has told of itself),
+    and the log of the respective kind. An unknown outcome, a number that is not finite or
+    has more than 53 bits, or a start time that no calendar has is a :class:`ValueError`, a value of a wrong type, also of
+    a further key, a :class:`TypeError`. Comments of more than 1 048 576 characters end with a note that says how many are
+    missing.
     """
 
     __slots__ = ("_data",)
@@ -180,6 +192,25 @@ class JobResult:
     def skip_reason(self) -> Mapping[str, Any] | None:
         """Why the job could not start: ids of dependencies and manifest entries, texts of resource expressions."""
         return self._data.get("skip_reason")
+
+    @property
+    def subtests(self) -> tuple[Mapping[str, Any], ...]:
+        """Parts of the job: each has ``name``, ``outcome``, maybe ``comment``."""
+        return self._listed("subtests")
+
+    @property
+    def measurements(self) -> tuple[Mapping[str, Any], ...]:
+        """What was measured: each has ``name``, ``value``, maybe ``unit``, ``lower``, ``upper``, ``verdict``."""
+        return self._listed("measurements")
+
+    @property
+    def attachments(self) -> tuple[Mapping[str, Any], ...]:
+        """Files of the session: each has ``name``, ``path`` below it, ``size``, ``sha256``, maybe ``media_type``."""
+        return self._listed("attachments")
+
+    def _listed(self, key: str) -> tuple[Mapping[str, Any], ...]:
+        found: tuple[Mapping[str, Any], ...] = self._data.get(key, ())
+        return found
 
     @property
     def attempt(self) -> int | None:
@@ -273,16 +304,18 @@ class DiskJobResult(JobResult):
 
     ``log`` is the reference that the writer of the log returned, its path relative to ``session_dir``;
     ``io_log_filename`` is the path alone. A path that leads out of the session directory raises
-    :class:`CorruptedSessionError`; reading a log that is gone raises :class:`BrokenReferenceToExternalFile`.
+    :class:`CorruptedSessionError`; reading a log that is gone raises :class:`BrokenReferenceToExternalFile`. A log that was
+    cut ends at its last good piece, unless the result is :meth:`compared`.
     """
 
-    __slots__ = ("_session_dir",)
+    __slots__ = ("_compared", "_session_dir")
 
     _foreign_keys = frozenset({"io_log"})
 
     def __init__(self, data: Mapping[str, Any], session_dir: str | os.PathLike[str] | None = None) -> None:
         super().__init__(data)
         self._session_dir = None if session_dir is None else os.fspath(session_dir)
+        self._compared = False
         if _LOG_ON_DISK.issubset(self._data):
             raise ValueError("a result has one log: either 'log' or 'io_log_filename'")
         written = self._written_path()
@@ -292,7 +325,26 @@ class DiskJobResult(JobResult):
     def with_attempt(self, attempt: int) -> Self:
         other = super().with_attempt(attempt)
         other._session_dir = self._session_dir
+        other._compared = self._compared
         return other
+
+    def compared(self) -> Self:
+        """Return the same result, its log compared with what was recorded of it whenever it is read.
+
+        A log that is not the same raises :class:`CorruptedSessionError`, at the latest behind the last good piece. A log
+        that was recorded as incomplete is read as it is, and so is one of which nothing but the path was recorded.
+        """
+        log = self._data.get("log")
+        if log is None or log.get("incomplete"):
+            return self
+        other = object.__new__(type(self))
+        other._data, other._session_dir, other._compared = self._data, self._session_dir, True
+        return other
+
+    @property
+    def session_dir(self) -> str | None:
+        """The directory below which the files of the result are, when that is known."""
+        return self._session_dir
 
     @property
     def io_log_filename(self) -> str | None:
@@ -316,13 +368,13 @@ class DiskJobResult(JobResult):
         filename = self.io_log_filename
         if filename is None:
             return
-        from plainbox.session.iolog import read_frames, resolve_log_path
+        from plainbox.session.iolog import read_frames, read_recorded, resolve_log_path
 
         path = Path(filename)
         if self._session_dir is not None:
             # Only now it is known whether a link on the way leads out of the session.
             path = resolve_log_path(self._session_dir, os.path.relpath(filename, self._session_dir))
-        for frame in read_frames(path):
+        for frame in read_recorded(path, self._data["log"]) if self._compared else read_frames(path):
             yield IOLogRecord(frame.delay_us / 1e6, frame.stream, frame.data)
 
 
@@ -338,6 +390,9 @@ class JobResultBuilder:
         self.start_time: float | None = None
         self.boot_id: str | None = None
         self.origin: str | None = None
+        self.subtests: Iterable[Any] | None = None
+        self.measurements: Iterable[Any] | None = None
+        self.attachments: Iterable[Any] | None = None
         self.io_log: Iterable[Any] | None = None
         self.log: Mapping[str, Any] | None = None
         self.io_log_filename: str | None = None
@@ -387,8 +442,21 @@ def _check(key: str, value: Any, wanted: type | tuple[type, ...]) -> None:
         raise ValueError(f"no clock shows the {key!r} {value!r}")
     if key == "outcome" and value not in OUTCOME_METADATA_MAP:
         raise ValueError(f"unknown outcome: {value!r}")
+    if key in _ITEMS and isinstance(value, (list, tuple)):
+        _check_items(key, value)
     if key == "attempt" and isinstance(value, int) and value < 1:
         raise ValueError(f"attempts are counted from 1, not {value!r}")
+
+
+def _check_items(key: str, items: Sequence[Any]) -> None:
+    if len(items) > _MAX_ITEMS:
+        raise ValueError(f"a result cannot have {len(items)} {key}")
+    for item in items:
+        if not isinstance(item, _MAPPING):
+            raise TypeError(f"{item!r} cannot be among the {key} of a result")
+        path = item.get("path") if key == "attachments" else ""
+        if not isinstance(path, str) or path.startswith("/") or not _is_file_name(path) or ".." in path.split("/"):
+            raise CorruptedSessionError(f"an attachment outside of the session: {path!r}")
 
 
 def _record(item: Any) -> IOLogRecord:

@@ -239,6 +239,9 @@ class _Restoring:
             if stale:
                 result = restore_result({**result.as_dict(), STALE: True}, self._location)
             lost = None
+            if job_state.job.plugin == "resource" and isinstance(result, DiskJobResult):
+                # Half of an answer would decide what runs: output that is not all there is as good as gone.
+                result = result.compared()
             try:
                 self._state.update_job_result(job_state.job, result)
             except (SessionResumeError, OSError) as error:

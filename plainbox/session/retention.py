@@ -11,6 +11,7 @@ what seems to come from the future, or from before there was a clock, counts as 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import time
@@ -26,6 +27,7 @@ from plainbox.session.facts import SessionFacts, SessionStanding, facts_of
 from plainbox.session.repository import SessionStorageRepository
 from plainbox.session.restart import diffuse_everywhere
 from plainbox.session.storage import SessionStorage
+from plainbox.session.walk import give_back_rights
 
 __all__ = ["Removal", "Retention", "Verdict", "carry_out", "decide", "remove_session", "tidy"]
 
@@ -150,7 +152,12 @@ def carry_out(verdicts: Iterable[Verdict]) -> Iterator[Removal]:
 
 
 def remove_session(storage: SessionStorage) -> Removal:
-    """Remove one session, whatever is in it; one that somebody uses, or that cannot be removed, stays."""
+    """Remove one session, whatever is in it; one that somebody uses, or that cannot be removed, stays.
+
+    Its owner gets back the right to it, which a job may have taken away.
+    """
+    with contextlib.suppress(OSError):
+        give_back_rights(storage.location)
     before = disk_bytes(storage.location)
     try:
         storage.remove()

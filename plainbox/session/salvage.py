@@ -126,7 +126,8 @@ def _salvage(storage: SessionStorage, *, dry_run: bool, target: str | None, deep
     into = None if target is None else SessionStorage(target).id
     outcome = Salvage(storage.id, storage.location, "sound", dry_run=dry_run, into=into)
     odd = into is None and odd_names(found)
-    if found.error is None and not odd and (found.empty or not (found.log_problems or into)):
+    problems = found.log_problems or found.attachment_problems
+    if found.error is None and not odd and (found.empty or not (problems or into)):
         return outcome
     if found.tree is None:
         return attrs.evolve(outcome, state="unusable", reason=str(found.error or "nothing was ever saved in it"))

@@ -8,6 +8,7 @@
         journal-000001.pbj       the state, generation by generation
         head.json                how far the journal was when it was last acknowledged
         io-logs/                 the output of each attempt
+        attachments/             the files that attempts have attached
 
 Used by the session manager (save, load, remove) and by whatever looks at stored sessions. What must stay true: a
 directory becomes visible complete and disappears whole; what :meth:`SessionStorage.save_checkpoint` has accepted is
@@ -40,7 +41,7 @@ from plainbox.errors import (
     StorageGoneError,
 )
 from plainbox.session.codec import JsonObject, parse_object
-from plainbox.session.directory import SUFFIX, creation_time, hide_session, remove_tree
+from plainbox.session.directory import IO_LOGS, SUFFIX, creation_time, hide_session, remove_tree, sync_names
 from plainbox.session.files import NOT_REGULAR, FileOps, PathLike, deferred_signals
 from plainbox.session.generation import generation_name, generations, read_head
 from plainbox.session.journal import JournalReader, JournalWriter, Position
@@ -113,6 +114,10 @@ class SessionStorage:
         #: What the last look has read, for whoever loads the session next.
         self._kept: tuple[Position, Tree] | None = None
         self._pending_notes: list[tuple[str, JsonObject]] = []
+        #: Whether there may be logs that nobody has synced: who has worked with the session before is not known.
+        self._careless = True
+        self._made_durable = False
+        self._sync_failure: str | None = None
         self._closed: str | None = None
         self._pid = os.getpid()
         self.environment: JsonObject = {}
@@ -173,6 +178,7 @@ class SessionStorage:
             location, lock = make_session(ops, os.fspath(base_dir), prefix, clock.time())
         storage = cls(location, files=ops, clock=clock)
         storage._lock = lock
+        storage._careless = not ops.durable
         return storage
 
     def remove(self) -> None:
@@ -261,19 +267,49 @@ class SessionStorage:
     def make_durable(self) -> None:
         """Sync from here on, also when the session was made without; the next checkpoint makes all before it durable.
 
-        :raises StorageFailedError: the medium refuses.
+        :raises StorageFailedError: the medium refuses, now or at an earlier call: nobody knows then what is on it.
         """
         with self._mutex:
             self._check_open()
-            if self._files.durable:
+            if self._made_durable:
                 return
+            if self._sync_failure is not None:
+                # A second sync may succeed without having written anything.
+                raise StorageFailedError(f"{self._sync_failure}: that has failed before")
             self._files.durable = True
             try:
-                # The names that the journal is found by; its bytes are synced with the next record.
-                for directory in (self._location, os.path.dirname(os.path.abspath(self._location))):
-                    self._files.sync_directory(directory)
+                # What a result refers to comes before it: the bytes of the journal are synced with the next record.
+                if self._careless:
+                    self._sync_logs()
+                self._files.sync_directory(self._location)
+                sync_names(self._files, self._location)
             except OSError as error:
-                raise StorageFailedError(f"{self._location} cannot be made durable", errno=error.errno) from error
+                self._sync_failure = f"{self._location} cannot be made durable"
+                raise StorageFailedError(self._sync_failure, errno=error.errno) from error
+            self._made_durable = True
+
+    def _sync_logs(self) -> None:
+        """Sync all logs, and then their names; what stands there and is no file is nobody's log.
+
+        What a job has taken the rights from is passed by: the session shall go on all the same.
+        """
+        directory = os.path.join(self._location, IO_LOGS)
+        if os.path.islink(directory) or not os.path.isdir(directory):
+            return
+        with contextlib.suppress(PermissionError):
+            with os.scandir(directory) as entries:
+                logs = [entry.path for entry in entries if entry.is_file(follow_symlinks=False)]
+            for path in sorted(logs):
+                with contextlib.suppress(PermissionError):
+                    self._sync_log(path)
+            self._files.sync_directory(directory)
+
+    def _sync_log(self, path: str) -> None:
+        fd = self._files.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            self._files.fdatasync(fd)
+        finally:
+            self._files.close(fd)
 
     def compact(self) -> None:
         """Write the state as a new generation, so that the journal is as short as it can be."""

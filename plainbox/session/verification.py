@@ -14,7 +14,7 @@ from typing import Final
 
 import attrs
 
-from plainbox.errors import CorruptedSessionError
+from plainbox.errors import CorruptedSessionError, StorageError
 from plainbox.session.codec import JsonObject
 from plainbox.session.hint import HINT_NAME
 from plainbox.session.repair.inspection import Inspection, LostAttempt, inspect
@@ -58,7 +58,8 @@ class Verification:
     """What is to be said about a session. ``state`` is the worst of
 
     ``good``, ``torn`` (the record in flight was cut off, nothing acknowledged is lost), ``damaged`` (something that was
-    acknowledged is not as it was) and ``unreadable`` (nothing of it can be used). ``deep``: all logs were read.
+    acknowledged is not as it was) and ``unreadable`` (nothing of it can be used). ``deep``: all logs and
+    attachments were read.
     """
 
     session: str
@@ -81,7 +82,7 @@ class Verification:
 
 
 def verify(storage: SessionStorage, *, deep: bool = False) -> Verification:
-    """Look at everything that is stored of a session; with ``deep`` the digests of all its logs, too.
+    """Look at everything that is stored of a session; with ``deep`` the digests of all its logs and attachments, too.
 
     :raises StorageGoneError: the directory does not exist.
     :raises StorageError: it cannot be opened.
@@ -136,7 +137,10 @@ def _about_journal(found: Inspection) -> Iterator[Finding]:
     kind = getattr(error, "kind", "invalid") if isinstance(error, CorruptedSessionError) else "unreadable"
     if found.tree is None or not (gaps or any(file.bad or file.strangers or file.problem for file in files)):
         name = files[-1].name if files else "."
-        yield Finding(name, kind, str(error), offset=offset, seq=seq)
+        # That it may not be read says nothing about the session; there is something to do about it.
+        refused = isinstance(error, StorageError) and error.hint is not None
+        remedy = error.hint if refused else None
+        yield Finding("." if refused else name, kind, str(error), offset=offset, seq=seq, remedy=remedy)
 
 
 def _about_file_of_good_session(found: Inspection, file: GenerationFile, *, current: bool) -> Iterator[Finding]:
@@ -206,6 +210,9 @@ def _about_logs(found: Inspection) -> Iterator[Finding]:
     for item in found.log_problems:
         message = f"the log of attempt {item.attempt} at {item.job_id}: {item.message}"
         yield Finding(item.path, f"log-{item.kind}", message, jobs=(item.job_id,))
+    for attachment in found.attachment_problems:
+        message = f"an attachment of attempt {attachment.attempt} at {attachment.job_id}: {attachment.message}"
+        yield Finding(attachment.path, f"attachment-{attachment.kind}", message, jobs=(attachment.job_id,))
     told = {item.log.path for item in found.lost if item.log is not None}
     for log in found.unrecorded:
         if log.path not in told:

@@ -45,6 +45,7 @@ class LongRig:
 
 RIGS = {
     "kills": LongRig(1000, "kills"),
+    "crowd": LongRig(400, "kills of runs with several jobs at work"),
     "calls": LongRig(100_000, "failing calls, each at the most once"),
     "output": LongRig(2048, "MiB of output"),
     "owners": LongRig(1600, "turns"),

@@ -18,7 +18,7 @@ import os
 import random
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -30,15 +30,13 @@ from images_disk import DiskFiles, Image, materialise
 from invariants import let_go, one_look
 
 from plainbox.runner import phases
+from plainbox.runner.attempt import Attempt
 from plainbox.runner.executor import JobExecutor
 from plainbox.runner.phases import APP_ID
 from plainbox.runner.respawn import RESPAWN_NAMES, AutoResume, resume_variables
 from plainbox.session import SessionStorage, SessionStorageRepository
-from plainbox.session.directory import make_private_directories
 from plainbox.session.dirs import WellKnownDirsHelper
 from plainbox.session.files import Buffer
-from plainbox.session.jobs import JobState
-from plainbox.session.metadata import RunningAttempt
 from plainbox.session.restart import armed_sessions
 from plainbox.session.systemd import MARK_NAME, RESUME_ENVIRONMENT, ResumeUnit, environment_file
 from plainbox.tasks import ExecutionEngine
@@ -121,15 +119,13 @@ class ArmingDisk(DiskFiles):
 class Machine:
     """A place for one session of one job with these ``flags``; ``strategy`` goes on with it.
 
-    Without ``durable`` the session syncs nothing before it has to, in a repository that was there before. Where a session
-    was ``armed_before`` there is the directory that it was armed in.
+    Without ``durable`` the session syncs nothing before it has to.
     """
 
     root: Path
     strategy: str = "systemd"
     flags: str = "noreturn"
     durable: bool = True
-    armed_before: bool = False
 
     @property
     def repository(self) -> str:
@@ -152,18 +148,9 @@ class Machine:
         with self.here():
             if self.strategy == "systemd":
                 ResumeUnit("user").install(self.repository, made)
-            if self.armed_before:
-                make_private_directories(made, self._place)
-        if not self.durable:
-            os.mkdir(self.repository)
         made.durable = self.durable
         made.start_anew()
         return made
-
-    @property
-    def _place(self) -> str:
-        """The directory whose entries say which sessions are gone on with."""
-        return ResumeUnit("user").wants if self.strategy == "systemd" else str(self.root / "config" / "autostart")
 
     @contextlib.contextmanager
     def here(self, disk: ArmingDisk | None = None) -> Iterator[None]:
@@ -450,18 +437,19 @@ def forgetful(forgets: str) -> Callable[[Path], ArmingDisk]:
 @contextlib.contextmanager
 def armed_after_the_note() -> Iterator[None]:
     """The session is armed when the job is noted as running, right before the command is let go."""
-    note = JobExecutor._note_running
+    note = JobExecutor.note_running
 
-    def note_first(executor: JobExecutor, job_state: JobState, running: RunningAttempt) -> None:
-        note(executor, job_state, running)
+    def note_first(executor: JobExecutor, attempts: Collection[Attempt], store: Callable[[], None]) -> None:
+        note(executor, attempts, store)
         assert executor._auto_resume is not None
-        AutoResume.arm_for(executor._auto_resume, job_state.job)
+        for attempt in attempts:
+            AutoResume.arm_for(executor._auto_resume, attempt.job)
 
     class Later(AutoResume):
         def arm_for(self, job: JobDefinition) -> None:
             pass
 
-    with mock.patch.object(phases, "AutoResume", Later), mock.patch.object(JobExecutor, "_note_running", note_first):
+    with mock.patch.object(phases, "AutoResume", Later), mock.patch.object(JobExecutor, "note_running", note_first):
         yield
 
 

@@ -36,7 +36,7 @@ def test_armed_before_the_command(strategy: str, flags: str, durable: bool, tmp_
 @pytest.mark.parametrize("strategy", ["systemd", "desktop"])
 def test_tester_that_ends_at_any_step(strategy: str, tmp_path: Path) -> None:
     """Nothing armed and not run, or armed and to be judged; and the next tester can rely on what it has found."""
-    machine = Machine(tmp_path / "machine", strategy, armed_before=True)
+    machine = Machine(tmp_path / "machine", strategy)
     steps = play(machine).steps
     trials, wrong = wrong_stops(machine, steps)
     assert wrong == []

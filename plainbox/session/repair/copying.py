@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 from typing import Final
 
-from plainbox.errors import CorruptedSessionError
+from plainbox.errors import CorruptedSessionError, StorageError
 from plainbox.session.files import FileOps, open_regular
+from plainbox.session.walk import open_directory, walk
 
 __all__ = ["copy_file", "copy_tree"]
 
@@ -36,25 +38,48 @@ def copy_file(
 
 
 def copy_tree(files: FileOps, source: str, name: str, *, dir_fd: int) -> None:
-    """Copy a directory with everything in it to ``name`` in the open directory; a missing one is none to copy."""
+    """Copy a directory with everything in it to ``name`` in the open directory; a missing one is none to copy.
+
+    :raises StorageError: something in it may not be read.
+    """
     try:
-        original = os.open(source, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        original = open_directory(source)
     except (FileNotFoundError, NotADirectoryError):
         return
+    except PermissionError as error:
+        raise _unreadable(source, error) from error
     try:
-        files.mkdir(name, dir_fd=dir_fd)
-        target = files.open(name, os.O_RDONLY | os.O_DIRECTORY, dir_fd=dir_fd)
+        target = _made(files, name, dir_fd)
         try:
-            with os.scandir(original) as entries:
-                found = sorted((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
-            for child, is_directory in found:
-                if is_directory:
-                    copy_tree(files, os.path.join(source, child), child, dir_fd=target)
+            for step in walk(original):
+                if step.is_directory:
+                    other = _above(files, target) if step.done else _made(files, step.name, target)
+                    os.close(target)
+                    target = other
                 else:
                     with contextlib.suppress(CorruptedSessionError):  # a link or a device, which nothing refers to
-                        copy_file(files, child, original, child, target)
+                        copy_file(files, step.name, step.directory, step.name, target)
             files.fsync(target)
+        except PermissionError as error:
+            raise _unreadable(source, error) from error
         finally:
             os.close(target)
     finally:
         os.close(original)
+
+
+def _made(files: FileOps, name: str, parent: int) -> int:
+    files.mkdir(name, dir_fd=parent)
+    return files.open(name, os.O_RDONLY | os.O_DIRECTORY, dir_fd=parent)
+
+
+def _above(files: FileOps, target: int) -> int:
+    """Return the directory that a copy is in, open, when all of the copy is there."""
+    files.fsync(target)
+    return files.open("..", os.O_RDONLY | os.O_DIRECTORY, dir_fd=target)
+
+
+def _unreadable(source: str, error: OSError) -> StorageError:
+    name = "" if error.filename in (None, source) else f"{error.filename} in "
+    hint = f"give yourself the right to it: chmod -R u+rwX {shlex.quote(source)}"
+    return StorageError(f"{name}{source} cannot be read", errno=error.errno, hint=hint)

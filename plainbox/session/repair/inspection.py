@@ -8,6 +8,7 @@ acts on them. Takes no lock and writes nothing.
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from typing import Final
 
@@ -24,6 +25,7 @@ from plainbox.session.codec import JsonObject
 from plainbox.session.generation import MAX_JOURNAL_BYTES
 from plainbox.session.iolog_reader import read_log_head, resolve_log_path, verify
 from plainbox.session.journal_reader import JournalReader
+from plainbox.session.repair.attachments import AttachmentProblem, attachment_problems
 from plainbox.session.repair.reconstruction import (
     Attempt,
     Reconstruction,
@@ -76,10 +78,11 @@ class Inspection:
     log_problems: list[LogProblem]
     unrecorded: list[LogHead]
     lost: list[LostAttempt]
+    attachment_problems: list[AttachmentProblem]
 
 
 def inspect(storage: SessionStorage, *, deep: bool = False) -> Inspection:
-    """Look at a session; with ``deep`` every byte of its logs is read.
+    """Look at a session; with ``deep`` every byte of its logs and attachments is read.
 
     :raises StorageGoneError: the directory does not exist.
     :raises StorageError: it cannot be opened.
@@ -94,7 +97,12 @@ def inspect(storage: SessionStorage, *, deep: bool = False) -> Inspection:
             tree = proven.tree
         state = tree if tree is not None else Tree()
         known = set(_known_lost(proven.remarks))
-        problems = [item for item in _log_problems(storage.location, state, deep=deep) if item.path not in known]
+        try:
+            problems = [item for item in _log_problems(storage.location, state, deep=deep) if item.path not in known]
+        except PermissionError as refused:
+            # That something may not be read says nothing about what it is.
+            problems, error = [], error or _unreadable(storage.location, refused)
+        attached = [item for item in attachment_problems(storage.location, state, deep=deep) if item.path not in known]
         unrecorded = unrecorded_logs(directory, _recorded_logs(state))
         if empty and unrecorded:
             empty, error = False, CorruptedSessionError(f"{storage.location} has lost its journal", kind="lost-tail")
@@ -105,7 +113,7 @@ def inspect(storage: SessionStorage, *, deep: bool = False) -> Inspection:
         )
     finally:
         os.close(directory)
-    return Inspection(found, proven, tree, error, torn, empty, problems, unrecorded, lost)
+    return Inspection(found, proven, tree, error, torn, empty, problems, unrecorded, lost, attached)
 
 
 def open_session(storage: SessionStorage) -> int:
@@ -173,9 +181,16 @@ def _trouble(location: str, reference: JsonObject, *, deep: bool) -> tuple[str, 
         return "missing", "it does not exist"
     except CorruptedSessionError as error:
         return "invalid" if error.offset is None else "differs", str(error)
+    except PermissionError:
+        raise
     except OSError as error:
         return "invalid", f"it cannot be read: {error.strerror}"
     return None
+
+
+def _unreadable(location: str, error: OSError) -> StorageError:
+    hint = f"give yourself the right to it: chmod -R u+rwX {shlex.quote(location)}"
+    return StorageError(f"{error.filename or location} cannot be read", errno=error.errno, hint=hint)
 
 
 def _known_lost(notes: list[JsonObject]) -> Iterator[str]:

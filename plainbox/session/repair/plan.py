@@ -12,6 +12,7 @@ import attrs
 from plainbox.session.codec import JsonObject
 from plainbox.session.iolog_reader import LogHead
 from plainbox.session.outcome import Outcome
+from plainbox.session.repair.attachments import AttachmentProblem
 from plainbox.session.repair.inspection import Inspection, LogProblem, LostAttempt, is_resource
 from plainbox.session.repair.reconstruction import attempt_number, running_attempts
 from plainbox.session.result import is_moment
@@ -24,7 +25,8 @@ __all__ = ["Loss", "Plan"]
 class Loss:
     """Something that was acknowledged and is not there any more.
 
-    ``kind``: ``checkpoints``, ``result`` (of ``attempt`` at ``job``) or ``log``. ``file`` is where it was, or what is left.
+    ``kind``: ``checkpoints``, ``result`` (of ``attempt`` at ``job``), ``log`` or ``attachment``. ``file`` is where it was,
+    or what is left.
     """
 
     kind: str
@@ -45,7 +47,7 @@ class Plan:
         self.tree: Tree = found.tree
         self.losses: list[Loss] = []
         self.undecided: list[LostAttempt] = []
-        #: The paths of the logs that are not what was recorded.
+        #: The paths of the logs and attachments that are not what was recorded.
         self.lost_logs: list[str] = []
         #: Logs of which a copy is to be made that ends with its last good frame: path -> (job id, attempt).
         self.to_close: dict[str, tuple[str, int]] = {}
@@ -56,6 +58,8 @@ class Plan:
             self._plan_lost(item)
         for problem in found.log_problems:
             self._plan_log(problem)
+        for attachment in found.attachment_problems:
+            self._plan_attachment(attachment)
         if found.error is not None:
             _complete(self.tree)
 
@@ -102,6 +106,11 @@ class Plan:
             self.to_close[problem.path] = problem.job_id, problem.attempt
             what += "; what comes before the damage is kept"
         self.losses.append(Loss("log", what, job=problem.job_id, attempt=problem.attempt, file=problem.path))
+
+    def _plan_attachment(self, problem: AttachmentProblem) -> None:
+        self.lost_logs.append(problem.path)
+        what = f"an attachment of attempt {problem.attempt} at {problem.job_id}: {problem.message}"
+        self.losses.append(Loss("attachment", what, job=problem.job_id, attempt=problem.attempt, file=problem.path))
 
 
 def _undecided(item: LostAttempt, log: LogHead) -> JsonObject:

@@ -17,7 +17,7 @@ import attrs
 
 from plainbox.errors import CorruptedSessionError, IncompatibleSessionError
 from plainbox.session.codec import NO_SUM, JsonObject, decode_line
-from plainbox.session.directory import IO_LOGS
+from plainbox.session.directory import IO_LOGS, LINKED_LOGS_REMEDY
 from plainbox.session.files import open_regular
 from plainbox.session.generation import MAX_JOURNAL_BYTES, generation_name, generations
 from plainbox.session.hint import HINT_NAME, Hint, read_hint
@@ -32,7 +32,7 @@ _OTHERS_MAY_WRITE: Final = 0o022
 #: What somebody has to do about odd files: without the lock no salvage starts, and none follows a link to logs.
 _REMEDIES: Final = {
     LOCK_NAME: "remove it, since the next writer makes another",
-    IO_LOGS: "put the directory that it leads to in its place",
+    IO_LOGS: LINKED_LOGS_REMEDY,
 }
 
 

@@ -14,7 +14,7 @@ from typing import Final
 from plainbox import __version__
 from plainbox.errors import CorruptedSessionError, SessionResumeError, StorageError
 from plainbox.session.codec import JsonObject
-from plainbox.session.directory import IO_LOGS, creation_time
+from plainbox.session.directory import ATTACHMENTS, IO_LOGS, creation_time
 from plainbox.session.generation import generation_name
 from plainbox.session.hint import HINT_NAME
 from plainbox.session.iolog_reader import LogReader, open_log, resolve_log_path
@@ -89,7 +89,7 @@ class Repair:
         """Copy what belongs to the session beside its journal."""
         directory = self._files.open_directory(target)
         try:
-            for name in (IO_LOGS, "session-share"):
+            for name in (IO_LOGS, ATTACHMENTS, "session-share"):
                 if not os.path.islink(os.path.join(source, name)):
                     copy_tree(self._files, os.path.join(source, name), name, dir_fd=directory)
             with contextlib.suppress(FileExistsError):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hostile_rig import nested
 from hypothesis import given
 from hypothesis import strategies as st
 from store_rig import journal_of, session_with
@@ -193,10 +194,56 @@ def test_what_no_reader_would_take(session: SessionStorage, tmp_path: Path) -> N
     for _ in range(16):
         deep = os.path.join(deep, "d" * 200)
         os.mkdir(deep)
-    with pytest.raises(StorageError, match=r"cannot be in an archive: .* too long a name"):
+    with pytest.raises(StorageError, match=r"cannot be in an archive: .* nested too deeply"):
         write_archive(session, tmp_path / "a.tar.gz", remove=True)
     assert sorted(os.listdir(tmp_path)) == ["from"]
     assert session.load_checkpoint()
+
+
+def test_directories_that_are_nested_too_deeply(session: SessionStorage, tmp_path: Path) -> None:
+    """They are told in one short line, with what to do, and the session can be removed all the same."""
+    with nested(Path(session.location, "session-share", "made by a job")):
+        with pytest.raises(StorageError, match=r"session-share/made by a job/d/.* is nested too deeply") as refused:
+            write_archive(session, tmp_path / "a.tar.gz")
+        assert len(str(refused.value)) < 250
+        assert "remove" in (refused.value.hint or "")
+        session.remove()
+        assert os.listdir(tmp_path / "from") == []
+
+
+ARMED = {"resume.env": "TOKEN=secret", "watchdog-mark": "", "session-share/__respawn_plainbox": "go on"}
+#: What a write that was interrupted has left of it.
+HALF_ARMED = {".resume.env.0011aaff.tmp": "TOKEN=secret", "session-share/.__respawn_checkbox.0011aaff.tmp": "go on"}
+
+
+def arm(session: SessionStorage) -> None:
+    for name, text in {**ARMED, **HALF_ARMED}.items():
+        Path(session.location, name).write_text(text)
+
+
+def test_what_lets_a_session_go_on_stays(session: SessionStorage, tmp_path: Path) -> None:
+    """An archive has none of the variables and commands with which the session goes on by itself on its own machine."""
+    before = write_archive(session, tmp_path / "one.tar.gz").archive
+    arm(session)
+    written = write_archive(session, tmp_path / "two.tar.gz", remove=True)
+    assert written.archive == before
+    assert not os.path.exists(session.location)
+    assert b"secret" not in gzip.decompress((tmp_path / "two.tar.gz").read_bytes())
+
+
+def test_an_archive_arms_nothing(
+    session: SessionStorage, there: SessionStorageRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an archive has of that, as files or as directories, is not restored; the rest is."""
+    arm(session)
+    Path(session.location, "session-share", "__respawn_checkbox", "x").mkdir(parents=True)
+    with monkeypatch.context() as patched:
+        patched.setattr("plainbox.session.archive.lets_go_on", lambda path: False)
+        archive = write_archive(session, tmp_path / "a.tar.gz").archive
+    assert {*ARMED, *HALF_ARMED} <= {file.path for file in archive.files}
+    names = set(content_of(restore_archive(tmp_path / "a.tar.gz", there)))
+    assert not {name for name in names if "respawn" in name or "resume" in name or "mark" in name}
+    assert "session-share/deep/script" in names
 
 
 def test_damaged_session(session: SessionStorage, there: SessionStorageRepository, tmp_path: Path) -> None:

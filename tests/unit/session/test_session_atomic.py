@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hostile_rig import nested
 
 from plainbox.session.atomic import open_share, remove_directory, remove_file, write_file
 from plainbox.testing import FaultyFiles
@@ -63,8 +64,38 @@ def test_removal_in_an_open_directory(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"directory|symbolic"), open_share(files, tmp_path / "link"):
         pytest.fail("the link was followed")
     with open_share(files, tmp_path / "share") as share:
-        remove_directory("name", share)
+        remove_directory(files, "name", share)
         files.forget()
         assert remove_file(files, "name", dir_fd=share)
         assert [call for call, _ in files.steps] == ["unlink", "fsync"]
         assert not remove_file(files, "name", dir_fd=share)
+
+
+def test_a_directory_of_any_depth_gives_way(tmp_path: Path) -> None:
+    """The name is free in one step, durably, and nothing else is left, however deep its directories are nested."""
+    files = FaultyFiles()
+    with nested(tmp_path / "share" / "name"):
+        (tmp_path / "share" / "name" / "d").chmod(0)
+        with open_share(files, tmp_path / "share") as share:
+            files.forget()
+            remove_directory(files, "name", share)
+        assert [call for call, _ in files.steps][:2] == ["rename", "fsync"]
+        assert os.listdir(tmp_path / "share") == []
+
+
+def test_what_stays_of_a_directory_is_out_of_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A directory that cannot be deleted has a hidden name in the end, and the file is written."""
+    (tmp_path / "name" / "kept").mkdir(parents=True)
+
+    def refuse(path: str, *, dir_fd: int | None = None) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), path)
+
+    monkeypatch.setattr(os, "rmdir", refuse)
+    write_file(FaultyFiles(), tmp_path, "name", b"text")
+    monkeypatch.undo()
+    [hidden] = [name for name in os.listdir(tmp_path) if name != "name"]
+    assert hidden.startswith(".name.")
+    assert hidden in caplog.text
+    assert (tmp_path / "name").read_bytes() == b"text"

@@ -18,12 +18,15 @@ from plainbox.errors import (
     StorageFailedError,
     StorageFullError,
 )
-from plainbox.session import dump, journal_reader
+from plainbox.session import dump, generation, journal_reader
 from plainbox.session import journal as journal_module
 from plainbox.session.codec import NO_SUM, decode_line, encode_line
+from plainbox.session.repair import inspection, survey
+from plainbox.session.salvage import salvage
 from plainbox.session.scan import Content, scan
 from plainbox.session.storage import SessionStorage
 from plainbox.session.tree import Tree
+from plainbox.session.verification import verify
 from plainbox.testing import FaultyFiles, ManualClock
 
 
@@ -249,6 +252,116 @@ def test_a_change_too_long_for_a_record_becomes_a_generation(tmp_path: Path, mon
     storage.save_checkpoint(ck(meta={f"key-{number}": "x" * 100 for number in range(40)}))
     assert storage.journal_info().generation == 2
     assert len(json.loads(storage.load_checkpoint())["meta"]) == 41
+
+
+_LIMIT_BYTES = 20_000
+
+
+@pytest.fixture
+def short_journals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No reader reads more than 20 000 bytes."""
+    for module in (generation, inspection, survey):
+        monkeypatch.setattr(module, "MAX_JOURNAL_BYTES", _LIMIT_BYTES)
+
+
+def save_until_refused(storage: SessionStorage, size: int) -> list[str]:
+    """Save comments of this size until there is no room; return the jobs that were acknowledged."""
+    acknowledged: list[str] = []
+    try:
+        while len(acknowledged) < 100:
+            storage.save_checkpoint(commented(len(acknowledged), size))
+            acknowledged.append(f"org.example::job-{len(acknowledged)}")
+    except StorageFullError:
+        return acknowledged
+    pytest.fail("more than a session can hold was accepted")
+
+
+def commented(number: int, size: int = 700) -> bytes:
+    """A change with the only result of job ``number``, and a long comment."""
+    said = {"outcome": "pass", "return_code": number, "comments": "x" * size}
+    return ck(res=[[f"org.example::job-{number}", 1, said]])
+
+
+@pytest.mark.usefixtures("short_journals")
+def test_journal_that_nobody_would_read_is_compacted(tmp_path: Path) -> None:
+    """What is acknowledged can be read: before the journal is too long, the state alone becomes a new one."""
+    ops = FaultyFiles()
+    storage = session_with(tmp_path, 0, files=ops)
+    for number in range(200):
+        storage.save_checkpoint(commented(number % 3))
+        assert loaded(storage)[f"org.example::job-{number % 3}"] == number % 3
+        assert storage.journal_info().size_bytes <= _LIMIT_BYTES
+    assert 5 < storage.journal_info().generation < 50
+    assert verify(reopened(storage)).state == "good"
+    storage.close()
+    assert verify(reopened(storage)).state == "good"
+
+
+@pytest.mark.usefixtures("short_journals")
+@pytest.mark.parametrize("size", [300, 700, 4321, 30_000])
+def test_more_than_a_session_can_hold_is_refused(tmp_path: Path, size: int) -> None:
+    """It is refused before it is acknowledged, nothing else is lost, and nobody is sent to make room on a disk."""
+    ops = FaultyFiles()
+    storage = session_with(tmp_path, 0, files=ops)
+    acknowledged = save_until_refused(storage, size)
+    assert len(acknowledged) >= (_LIMIT_BYTES - 6000) // (size + 100)
+
+    ops.forget()
+    with pytest.raises(StorageFullError, match="as much as a session can") as caught:
+        storage.save_checkpoint(commented(len(acknowledged), size))
+    assert ops.written == []  # asked again at once, as by who waits for space, it takes no time
+    assert caught.value.errno is None
+    assert "make room" not in (caught.value.hint or "")
+    assert sorted(loaded(storage)) == sorted(acknowledged)
+
+    storage.close()
+    again = reopened(storage)
+    assert sorted(loaded(again)) == sorted(acknowledged)
+    assert verify(again).state == "good"
+    assert salvage(again).state == "sound"
+    with contextlib.suppress(StorageFullError):  # there may be no room for the opening
+        again.compact()
+    again.close()
+    assert sorted(loaded(again)) == sorted(acknowledged)
+
+
+@pytest.mark.usefixtures("short_journals")
+def test_what_makes_a_full_session_smaller_is_accepted(tmp_path: Path) -> None:
+    """A session that can hold no more goes on when something of it is forgotten."""
+    storage = session_with(tmp_path, 0)
+    count = len(save_until_refused(storage, 700))
+    storage.save_checkpoint(ck(drop=[[f"org.example::job-{number}", 1] for number in range(5)]))
+    storage.save_checkpoint(commented(count))
+    assert len(loaded(storage)) == count - 4
+
+
+@pytest.mark.usefixtures("short_journals")
+def test_whole_state_that_nobody_would_read(tmp_path: Path) -> None:
+    """It is refused, and the one before stays in force."""
+    storage = session_with(tmp_path, 1)
+    with pytest.raises(StorageFullError, match="as much as a session can"):
+        storage.save_checkpoint(full(meta={f"key-{number}": "x" * 1000 for number in range(20)}))
+    assert os.listdir(storage.location).count("journal-000002.pbj.tmp") == 0
+    assert loaded(storage) == {"org.example::job-0": 0}
+    storage.save_checkpoint(result(1))
+    assert loaded(storage).keys() == {"org.example::job-0", "org.example::job-1"}
+
+
+@pytest.mark.usefixtures("short_journals")
+def test_openings_and_ends_respect_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever opens, remarks and closes does not make the journal too long, whatever is left of it."""
+    monkeypatch.setattr(dump, "_MAX_REMARKS", 30)
+    storage = session_with(tmp_path, 1)
+    storage.close()
+    for number in range(60):
+        again = reopened(storage)
+        again.note("remark", {"text": "x" * 150})
+        again.note("remark", {"text": "x" * 150}, now=number % 2 == 0)
+        again.save_checkpoint(result(0))
+        again.note("remark", {"text": f"last of {number}"})
+        again.close()
+        assert loaded(storage) == {"org.example::job-0": 0}
+    assert verify(reopened(storage)).state == "good"
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,25 @@ def test_link_is_synced(tmp_path: Path, repository: str) -> None:
         assert steps == ([synced] if call is None else [(call, name), synced])
 
 
+@pytest.mark.parametrize("setting", ["systemd", "desktop"])
+def test_directories_that_were_there_before_are_synced(tmp_path: Path, repository: str, setting: str) -> None:
+    """Who made them may have died before he synced their names: a loss of power would take them with the link."""
+    files = FaultyFiles()
+    strategy: SystemdRestart | DesktopAutostart
+    if setting == "systemd":
+        strategy = SystemdRestart("system", repository=repository, root=str(tmp_path), files=files)
+        strategy.unit.install(repository, files)
+        place = Path(strategy.unit.wants)
+    else:
+        place = tmp_path / "config" / "autostart"
+        strategy = DesktopAutostart(str(place), repository=repository, files=files)
+    place.mkdir(parents=True)
+    files.forget()
+    strategy.prime_application_restart(APP, "one", "")
+    synced = [name for _, name in files.names("fsync")]
+    assert {f"{place.parent.name}/", f"{place.parent.parent.name}/"} <= set(synced)
+
+
 def test_priming_fails(tmp_path: Path, repository: str) -> None:
     """A directory that cannot be written is an error of the system; a unit that is not there, one of configuration."""
     files = FaultyFiles()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hostile_rig import DEPTH, nested
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from store_rig import ck, full, journal_of, reopened
@@ -32,6 +33,7 @@ from plainbox.session.salvage import Salvage, salvage
 from plainbox.session.scan import remarks_of
 from plainbox.session.storage import SessionStorage
 from plainbox.session.verification import verify
+from plainbox.session.walk import walk
 from plainbox.testing.files import FaultyFiles, Stopped
 
 JOBS = [f"org.example::job-{number}" for number in range(4)]
@@ -709,3 +711,18 @@ def test_journal_beyond_all_measure_is_refused(tmp_path: Path, original: Session
     assert verify(storage).state == "unreadable"
     with pytest.raises(StorageError, match="longer than"):
         salvage(storage)
+
+
+def test_into_copies_directories_of_any_depth(original: SessionStorage, tmp_path: Path) -> None:
+    """What a job has nested in the share is copied, however deep it is."""
+    storage = copied(original, tmp_path / "damaged")
+    flip(storage, line_of_checkpoint(storage, 5))
+    made = tmp_path / "rescued.session" / "session-share" / "made"
+    with nested(Path(storage.location, "session-share", "made")):
+        salvage(storage, into="rescued")
+        directory = os.open(made, os.O_RDONLY)
+        deepest = max((step.depth, step.name) for step in walk(directory))
+        os.close(directory)
+        SessionStorage(tmp_path / "rescued.session").remove()
+    assert deepest == (DEPTH, "file")
+    assert os.listdir(tmp_path) == ["damaged"]

@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -19,12 +20,14 @@ from plainbox.errors import (
     SessionError,
     StorageClosedError,
     StorageError,
+    StorageFailedError,
     StorageGoneError,
 )
 from plainbox.session import journal_reader
 from plainbox.session import storage as storage_module
 from plainbox.session.facts import facts_of
 from plainbox.session.generation import FileIdentity, read_generation
+from plainbox.session.iolog import IOLogWriter
 from plainbox.session.manager import SessionManager
 from plainbox.session.repository import SessionStorageRepository
 from plainbox.session.storage import SessionStorage
@@ -477,6 +480,122 @@ def readings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(journal_reader, "read_generation", read)
     return seen
+
+
+# Durable from some moment on
+
+
+def careless(base: Path, *outputs: bytes) -> tuple[SessionStorage, FaultyFiles, list[str]]:
+    """A session that syncs nothing, with a result for each output, and the names of their logs."""
+    ops = FaultyFiles(durable=False)
+    storage = SessionStorage.create(base, files=ops)
+    storage.save_checkpoint(full(meta={"title": "careless"}))
+    names = []
+    for number, output in enumerate(outputs):
+        log = IOLogWriter(storage.location, f"org.example::job-{number}", 1, files=ops, background=False)
+        log.write("stdout", output)
+        said = {"outcome": "pass", "attempt": 1, "log": log.close()}
+        storage.save_checkpoint(ck(res=[[f"org.example::job-{number}", 1, said]]))
+        names.append(os.path.basename(log.path))
+    return storage, ops, names
+
+
+def test_logs_are_synced_before_the_journal_that_refers_to_them(tmp_path: Path) -> None:
+    """Each log once, that of the attempt in hand too, then the names of all that leads to them, and then the record."""
+    storage, ops, names = careless(tmp_path / "base", b"one", b"two")
+    running = IOLogWriter(storage.location, "org.example::armed", 1, files=ops, background=False)
+    ops.forget()
+    storage.make_durable()
+    storage.make_durable()
+    session, base = f"{os.path.basename(storage.location)}/", "base/"
+    synced = ops.names("fdatasync", "fsync")
+    logs = sorted([*names, os.path.basename(running.path)])
+    expected = [*(("fdatasync", name) for name in logs), ("fsync", "io-logs/"), ("fsync", session), ("fsync", base)]
+    assert synced[: len(expected)] == expected
+    assert synced[len(expected)] == ("fsync", f"{tmp_path.name}/")
+    ops.forget()
+    storage.save_checkpoint(result(5))
+    assert [name for _, name in ops.names("fdatasync")] == ["journal-000001.pbj.tmp"]
+
+
+def test_logs_of_a_careless_tester_are_synced_by_the_next_one(tmp_path: Path) -> None:
+    """Who goes on with a session cannot know whether its logs were synced."""
+    storage, _, names = careless(tmp_path, b"one")
+    storage.close()
+    ops = FaultyFiles()
+    again = SessionStorage(storage.location, files=ops)
+    again.make_durable()
+    assert [name for _, name in ops.names("fdatasync")] == names
+
+
+def test_logs_that_were_synced_are_not_synced_again(tmp_path: Path) -> None:
+    """A session that was durable from the beginning has nothing to make up for but its way from the root."""
+    ops = FaultyFiles()
+    storage = session_with(tmp_path, 1, files=ops)
+    log = IOLogWriter(storage.location, "org.example::job", 1, files=ops, background=False)
+    log.close()
+    ops.forget()
+    storage.make_durable()
+    assert ops.names("fdatasync") == []
+    assert ("fsync", f"{tmp_path.name}/") in ops.steps
+
+
+def test_only_logs_are_synced(tmp_path: Path) -> None:
+    """What jobs have put between the logs, or in their place, is not opened."""
+    storage, ops, names = careless(tmp_path, b"one")
+    logs = Path(storage.location, "io-logs")
+    (logs / "link.iolog").symlink_to("/dev/null")
+    (logs / "directory.iolog").mkdir()
+    os.mkfifo(logs / "fifo.iolog")
+    ops.forget()
+    storage.make_durable()
+    assert [name for _, name in ops.names("fdatasync")] == names
+
+    shutil.rmtree(logs)
+    for leads_to in (None, tmp_path):
+        if leads_to is not None:
+            logs.symlink_to(leads_to)
+        ops = FaultyFiles()
+        SessionStorage(storage.location, files=ops).make_durable()
+        assert ops.names("fdatasync") == []
+        assert "io-logs/" not in [name for _, name in ops.names("fsync")]
+
+
+@pytest.mark.parametrize(
+    ("call", "file"), [("fdatasync", ".iolog"), ("fsync", "io-logs"), ("fsync", ".session"), ("fsync", "base")]
+)
+def test_what_could_not_be_made_durable_is_never_said_to_be(tmp_path: Path, call: str, file: str) -> None:
+    """A sync that has failed once proves nothing when it is asked for again."""
+    storage, ops, _ = careless(tmp_path / "base", b"one")
+    ops.fail(call, errno.EIO, file=file)
+    for _ in range(2):
+        with pytest.raises(StorageFailedError, match="cannot be made durable"):
+            storage.make_durable()
+        ops.heal()
+    # What comes now is synced.
+    ops.forget()
+    storage.save_checkpoint(result(5))
+    assert ops.durable
+    assert ops.names("fdatasync")
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_log_without_rights_is_passed_by(tmp_path: Path, number: int) -> None:
+    """A job that takes the right to a log away does not keep the session from going on; the other logs are synced."""
+    storage, ops, names = careless(tmp_path, b"one", b"two")
+    ops.heal()
+    ops.fail("open", errno.EACCES, lambda count: count == number, file=".iolog")
+    ops.forget()
+    storage.make_durable()
+    assert [name for _, name in ops.names("fdatasync")] == [sorted(names)[2 - number]]
+
+
+def test_way_to_a_session_that_may_not_be_listed(tmp_path: Path) -> None:
+    """Directories above that are somebody else's are passed by."""
+    storage, ops, _ = careless(tmp_path / "above" / "base")
+    ops.fail("fsync", errno.EACCES, file="above")
+    storage.make_durable()
+    assert ("fsync", f"{tmp_path.name}/") in ops.steps
 
 
 def test_a_session_that_was_looked_at_is_not_read_again(tmp_path: Path, readings: list[int]) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import gzip
 import json
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,13 @@ from plainbox.session import (
     SessionSuspendHelper,
 )
 from plainbox.session.audit import audit
+from plainbox.session.files import FileOps
 from plainbox.session.iolog import IOLogWriter
+from plainbox.session.iolog_reader import encode_trailer
 from plainbox.session.metadata import RunningAttempt
 from plainbox.session.resume import STALE, ResumeFlag
+from plainbox.session.salvage import salvage
+from plainbox.session.storage import SessionStorage
 
 
 def resource_units() -> list[Any]:
@@ -420,6 +425,93 @@ def test_damaged_log_of_a_resource(tmp_path: Path) -> None:
         loaded = reload(loaded, *units)
         assert job_state(loaded, "res").result.get("retry") is True
         assert job_state(loaded, "res").attempts == 1
+
+
+def cut_after(data: bytes, line_feeds: int) -> bytes:
+    return b"".join(data.splitlines(keepends=True)[:line_feeds])
+
+
+CUTS = {
+    "nothing is left": lambda data: b"",
+    "half of the header": lambda data: data[:20],
+    "the header": lambda data: cut_after(data, 1),
+    "the first frame": lambda data: cut_after(data, 4),
+    "half of the last frame": lambda data: data[: data.index(b"n: 3") + 2],
+    "all but the trailer": lambda data: data[: data.index(b"n: 3") + 6],
+    "zeros": lambda data: bytes(len(data)),
+    "zeros in the end": lambda data: data[: data.index(b"n: 3")].ljust(len(data), b"\0"),
+    "less, and whole": lambda data: cut_after(data, 1) + encode_trailer("0" * 32, 0, 0, 0, {}),
+}
+
+
+def cut_units() -> list[Any]:
+    return [
+        job("res", plugin="resource"),
+        job("needs", requires="res.n == '3'"),
+        template("made-{n}", "res"),
+    ]
+
+
+def with_cut_log(base: Path, cut: Callable[[bytes], bytes], **reference: object) -> SessionManager:
+    """A session whose resource job has found two things and made two jobs, and whose log was cut."""
+    manager = session(base, *cut_units())
+    log = IOLogWriter(manager.storage.location, full("res"), 1, files=manager.storage.files, background=False)
+    log.write("stdout", b"n: 1\n\n")
+    log.write("stderr", b"looking further\n")
+    log.write("stdout", b"n: 3\n")
+    given = {"outcome": "pass", "log": {**log.close(), **reference}}
+    give(manager, "res", DiskJobResult(given, manager.storage.location))
+    state = state_of(manager)
+    state.update_desired_job_list([item.job for item in state.job_state_map.values() if item.job.partial_id != "res"])
+    manager.checkpoint()
+    path = Path(manager.storage.location, log.path)
+    path.write_bytes(cut(path.read_bytes()))
+    return manager
+
+
+@pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
+def test_cut_log_of_a_resource(tmp_path: Path, cut: Callable[[bytes], bytes], caplog: pytest.LogCaptureFixture) -> None:
+    """A log that is not all that was recorded counts for nothing: the job runs again, and half of it decides nothing."""
+    manager = with_cut_log(tmp_path, cut)
+    with caplog.at_level(logging.WARNING):
+        loaded = reload(manager, *cut_units())
+    assert "cannot be read" in caplog.text
+    assert job_state(loaded, "res").result.get("retry") is True
+    assert [item.partial_id for item in state_of(loaded).run_list] == ["res", "needs"]
+    give(loaded, "res", log_of(loaded, "res", b"n: 1\n\nn: 3\n", 3))
+    assert job_state(loaded, "needs").readiness_inhibitor_list == []
+    assert {full("made-1"), full("made-3")} < set(state_of(loaded).job_state_map)
+
+
+@pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
+def test_salvaged_log_of_a_resource(tmp_path: Path, cut: Callable[[bytes], bytes]) -> None:
+    """What a salvage says can go on does: the resource job runs again."""
+    manager = with_cut_log(tmp_path, cut)
+    manager.close()
+    done = salvage(SessionStorage(manager.storage.location, files=FileOps(durable=False)), deep=True)
+    assert (done.state, [loss.job for loss in done.losses]) == ("repaired", [full("res")])
+    loaded = reload(manager, *cut_units())
+    assert job_state(loaded, "res").result.get("retry") is True
+    assert [item.partial_id for item in state_of(loaded).run_list] == ["res", "needs"]
+
+
+@pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
+def test_cut_log_that_was_incomplete_before(tmp_path: Path, cut: Callable[[bytes], bytes]) -> None:
+    """What was recorded as incomplete has not counted before, and does not make the job run again."""
+    manager = with_cut_log(tmp_path, cut, incomplete=True)
+    assert state_of(manager).resource_map[full("res")] == [{}]
+    loaded = reload(manager, *cut_units())
+    assert len(job_state(loaded, "res").result_history) == 1
+    assert state_of(loaded).resource_map[full("res")] == [{}]
+
+
+@pytest.mark.parametrize("cut", CUTS.values(), ids=CUTS)
+def test_cut_log_that_is_only_shown(tmp_path: Path, cut: Callable[[bytes], bytes]) -> None:
+    """To be looked at, the session is as it was stored, and no record of what is left is shown as all there is."""
+    shown = reload(with_cut_log(tmp_path, cut), *cut_units(), flags=[ResumeFlag.READ_ONLY])
+    assert [item.outcome for item in job_state(shown, "res").result_history] == ["pass"]
+    assert full("res") not in state_of(shown).resource_map
+    assert {full("made-1"), full("made-3")} < set(state_of(shown).job_state_map)
 
 
 def test_lost_log_that_is_only_shown(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
