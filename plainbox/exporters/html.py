@@ -27,6 +27,7 @@ from plainbox.exporters.record import JobRecord, return_code_text
 from plainbox.exporters.report import Report, by_category, counts, label_of_sum
 from plainbox.exporters.sink import TextSink
 from plainbox.exporters.submission import application_data
+from plainbox.exporters.told import Embedder
 from plainbox.session.outcome import OUTCOME_METADATA_MAP
 from plainbox.session.result import JobResult
 
@@ -44,6 +45,10 @@ _GLANCE_LINES = 10
 _MAX_RECORDS = 200
 _MAX_COLUMNS = 16
 _MAX_VALUE_CHARS = 2000
+#: Files up to this size, as long as all of them are not more than that, are in the page.
+_LARGEST_EMBEDDED, _MOST_EMBEDDED = 256 * 1024, 4 * 1024 * 1024
+#: Measurements, and parts, that are shown of one job.
+_MOST_ROWS = 200
 #: Cards at the top of a page: a run in which everything fails is read in the table below.
 _MAX_CARDS = 50
 #: Without an outcome is what was running when the session ended.
@@ -109,6 +114,8 @@ class HtmlExporter(Exporter):
             "look": _look,
             "log": self._log,
             "glance": _glance,
+            "link": Embedder(_LARGEST_EMBEDDED, _MOST_EMBEDDED).link,
+            "most_rows": _MOST_ROWS,
         }
 
     def _log(self, result: JobResult, *streams: str) -> LogText:

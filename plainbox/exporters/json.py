@@ -3,7 +3,8 @@
 
 Written as a stream, one result at a time. Keys of the known form keep their meaning; Plainbox adds ``schema``,
 ``session_id``, ``test_plan_ids`` and ``notes`` to the document, and ``start_time``, ``return_code``, ``attempts``,
-``attempt`` (the one that counts) and, where it is so, ``io_log_truncated`` and ``stale_definition`` to results.
+``attempt`` (the one that counts) and, where it is so, ``io_log_truncated``, ``stale_definition`` and what
+``_WHERE_THERE_ARE_SUCH`` names to results; the paths of attachments are those below the session.
 """
 
 from __future__ import annotations
@@ -23,6 +24,10 @@ from plainbox.session.result import JobResult
 __all__ = ["SCHEMA", "JsonExporter"]
 
 SCHEMA = "plainbox.submission/1"
+
+
+#: Keys of a stored result that are reported as they are.
+_WHERE_THERE_ARE_SUCH = ("tries", "leaked_processes", "host", "cached_from", "subtests", "measurements", "attachments")
 
 
 class JsonExporter(Exporter):
@@ -85,6 +90,9 @@ class JsonExporter(Exporter):
             out.member("attempt", result.attempt)
             if record.is_stale:
                 out.member("stale_definition", True)
+            for name in _WHERE_THERE_ARE_SUCH:
+                if result.get(name):
+                    out.member(name, result.get(name))
             if key == "results":
                 out.member("skip_reason", result.skip_reason)
                 out.member("type", "test")

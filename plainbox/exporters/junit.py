@@ -125,10 +125,14 @@ def _properties(category: Category, report: Report) -> Mapping[str, str]:
 
 
 def _remarks(record: JobRecord) -> str:
-    """Return what a reader of a case wants to know beside its log: comments, and how it went at earlier attempts."""
+    """Return what a reader of a case wants to know beside its log: comments, what the job told, earlier attempts."""
     message = "" if record.outcome == "pass" else _message(record)
     told = bool(message) and message.startswith(record.comments)
     remarks = [record.name, record.comments] if record.comments and not told else []
+    remarks += [f"ran on {record.host}"] if record.host else []
+    remarks += [f"{row.name}: {row.outcome}" + (f": {row.comment}" if row.comment else "") for row in record.subtests]
+    remarks += [row.text for row in record.measurements]
+    remarks += [f"attached: {row.path}" for row in record.attachments]
     if record.log_note and record.log_note not in message:
         remarks.append(record.log_note)
     if len(record.history) > 1:

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from plainbox.exporters import told
 from plainbox.exporters.characters import one_line, readable
 from plainbox.exporters.interrupted import InterruptedResult
 from plainbox.exporters.logtext import log_note
+from plainbox.exporters.told import AttachmentRow, MeasurementRow, SubtestRow
 from plainbox.session.outcome import OutcomeMetadata, failed
 from plainbox.session.result import JobResult
 from plainbox.session.resume import STALE
@@ -93,9 +95,29 @@ class JobRecord:
         return readable(self.result.comments or "").strip()
 
     @property
+    def host(self) -> str:
+        """The other machine that it ran on; empty when it was this one."""
+        return one_line(str(self.result.get("host") or ""))
+
+    @property
     def why_skipped(self) -> tuple[str, ...]:
         """What kept the job from starting, a phrase for each."""
         return tuple(_reasons(self.result.skip_reason))
+
+    @property
+    def subtests(self) -> list[SubtestRow]:
+        """The parts that the job has told of."""
+        return list(told.subtests(self.result))
+
+    @property
+    def measurements(self) -> list[MeasurementRow]:
+        """What the job has measured."""
+        return list(told.measurements(self.result))
+
+    @property
+    def attachments(self) -> list[AttachmentRow]:
+        """The files that the job has attached."""
+        return list(told.attachments(self.result))
 
     @property
     def log_note(self) -> str:

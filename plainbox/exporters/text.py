@@ -30,6 +30,8 @@ _ASCII_SIGILS = {
     "not-implemented": "-",
     None: " ",
 }
+#: What a job has told of itself takes so many lines.
+_MOST_ROWS = 50
 _LABEL_WIDTH = max(len(OUTCOME_METADATA_MAP[outcome].label) for outcome in SHOWN_ORDER)
 
 
@@ -97,8 +99,24 @@ class TextExporter(Exporter):
             yield margin + record.explanation
         elif self.has_option("with-comments") and record.comments:
             yield from (margin + line for line in record.comments.splitlines())
+        if record.host:
+            yield f"{margin}ran on {record.host}"
+        yield from (margin + line for line in _told(record))
         if self.has_option("with-io-log"):
             yield from _log_lines(record, self.max_log_bytes, margin)
+
+
+def _told(record: JobRecord) -> Iterator[str]:
+    """Yield what the job has told of itself, the first of it when it is very much."""
+    rows = [
+        f"{row.name}: {row.outcome or 'unknown'}" + (f" ({row.comment.splitlines()[0]})" if row.comment else "")
+        for row in record.subtests
+    ]
+    rows += [row.text for row in record.measurements]
+    rows += [f"attached: {row.path} ({plural(row.size, 'byte')})" for row in record.attachments]
+    yield from rows[:_MOST_ROWS]
+    if len(rows) > _MOST_ROWS:
+        yield f"and {len(rows) - _MOST_ROWS} more; the spreadsheet has all of them"
 
 
 def _log_lines(record: JobRecord, limit_bytes: int, margin: str) -> Iterator[str]:

@@ -47,6 +47,16 @@ _RESULT_COLUMNS = (
     ("Log tail", 80),
     ("Id", 60),
 )
+_MEASUREMENT_COLUMNS = (
+    ("Name", 60),
+    ("Measurement", 40),
+    ("Value", 16),
+    ("Unit", 10),
+    ("At least", 12),
+    ("At most", 12),
+    ("Verdict", 12),
+    ("Id", 60),
+)
 #: Background and text colour by outcome, readable in print.
 _TINTS: Mapping[str | None, tuple[str, str]] = {
     "pass": ("#E3F4E1", "#1E5C1A"),
@@ -99,6 +109,8 @@ class XlsxExporter(Exporter):
         styles = _Styles(workbook)
         _write_summary(workbook.add_worksheet("Summary"), data, styles)
         self._write_results(workbook.add_worksheet("Test Results"), data, styles)
+        _write_measurements(workbook, data, styles)
+        _write_subtests(workbook, data, styles)
         if self.has_option("with-job-description"):
             _write_descriptions(workbook.add_worksheet("Descriptions"), data, styles)
         if self.has_option("with-text-attachments"):
@@ -202,6 +214,55 @@ def _write_summary(sheet: Worksheet, report: Report, styles: _Styles) -> None:
             row += 1
             _write(sheet, row, 0, record.id)
             _write(sheet, row, 1, record.log_note)
+
+
+def _write_measurements(workbook: Workbook, report: Report, styles: _Styles) -> None:
+    """Write what was measured on a sheet of its own; without any there is no sheet."""
+    rows = ((record, item) for record in report.jobs if record.result.measurements for item in record.measurements)
+    sheet = None
+    row = 0
+    for record, item in rows:
+        if sheet is None:
+            sheet = workbook.add_worksheet("Measurements")
+            _write_header(sheet, _MEASUREMENT_COLUMNS, styles)
+        row += 1
+        if row >= _ROWS - 1:
+            _write(sheet, row, 0, "[more measurements than a sheet can hold are left out]")
+            return
+        _write(sheet, row, 0, record.name)
+        _write(sheet, row, 1, item.name)
+        if item.number is not None:
+            sheet.write_number(row, 2, item.number)
+        else:
+            _write(sheet, row, 2, item.value)
+        _write(sheet, row, 3, item.unit)
+        for column, limit in ((4, item.lower), (5, item.upper)):
+            if limit is not None:
+                sheet.write_number(row, column, limit)
+        _write(sheet, row, 6, item.verdict or "", styles.outcome(item.verdict) if item.verdict else None)
+        _write(sheet, row, 7, record.id)
+    if sheet is not None:
+        sheet.autofilter(0, 0, row, len(_MEASUREMENT_COLUMNS) - 1)
+
+
+def _write_subtests(workbook: Workbook, report: Report, styles: _Styles) -> None:
+    """Write the parts of jobs on a sheet of its own; without any there is no sheet."""
+    sheet = None
+    row = 0
+    for record in report.jobs:
+        for item in record.subtests:
+            if sheet is None:
+                sheet = workbook.add_worksheet("Parts")
+                _write_header(sheet, (("Name", 60), ("Part", 40), ("Result", 14), ("Comment", 60), ("Id", 60)), styles)
+            row += 1
+            if row >= _ROWS - 1:
+                _write(sheet, row, 0, "[more parts than a sheet can hold are left out]")
+                return
+            _write(sheet, row, 0, record.name)
+            _write(sheet, row, 1, item.name)
+            _write(sheet, row, 2, item.outcome or "", styles.outcome(item.outcome))
+            _write(sheet, row, 3, item.comment)
+            _write(sheet, row, 4, record.id)
 
 
 def _write_descriptions(sheet: Worksheet, report: Report, styles: _Styles) -> None:

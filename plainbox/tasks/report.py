@@ -8,13 +8,26 @@ from __future__ import annotations
 
 import signal as signals
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from plainbox.tasks.identity import ProcessIdentity
 
-__all__ = ["JobReport", "OutcomeCandidate", "judge"]
+if TYPE_CHECKING:
+    from plainbox.tasks.jobresult import JobItem
+
+__all__ = ["CachedFrom", "JobReport", "OutcomeCandidate", "judge"]
 
 OutcomeCandidate = Literal["pass", "fail", "skip", "crash", "undecided"]
+
+
+@dataclass(frozen=True)
+class CachedFrom:
+    """The execution that a report was kept from: its invocation, when it ended, how many seconds it took."""
+
+    key: str
+    invocation_id: str
+    created: float
+    duration: float
 
 
 @dataclass(frozen=True)
@@ -25,7 +38,10 @@ class JobReport:
     never started or could not be ended. ``start_time`` is seconds of the wall clock, ``duration`` seconds of the
     monotonic one from the release of the command to the end of its process. ``leaked_processes`` counts the processes
     that outlived a command which ended by itself, and were ended; it is 0 when the whole job was ended from outside.
-    ``leftovers`` are names of files in the temporary working directory, relative to it, at most 20.
+    ``leftovers`` are names of files in the temporary working directory, relative to it, at most 20. With
+    ``cached_from`` nothing has run: what an earlier execution came to counts again. ``items`` are what the job has told of
+    itself beside its output. ``tries`` counts the attempts that an advice has made of the execution: this is the last.
+    ``host`` is the other machine that it ran on.
     """
 
     outcome: OutcomeCandidate
@@ -39,6 +55,10 @@ class JobReport:
     cancelled: bool = False
     leftovers: tuple[str, ...] = ()
     process: ProcessIdentity | None = None
+    cached_from: CachedFrom | None = None
+    items: tuple[JobItem, ...] = ()
+    tries: int = 1
+    host: str | None = None
 
 
 def judge(return_code: int) -> tuple[OutcomeCandidate, str | None]:

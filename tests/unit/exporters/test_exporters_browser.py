@@ -76,8 +76,8 @@ def test_card_leads_to_its_row(page: sync_api.Page) -> None:
     page.click(".chip[data-outcome=pass]")
     page.click(".card a >> nth=0")
     opened = page.locator(".job[open]")
+    opened.wait_for()
     assert opened.count() == 1
-    assert opened.is_visible()
     assert "memory/pattern" in opened.inner_text()
 
 

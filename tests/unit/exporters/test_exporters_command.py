@@ -42,7 +42,11 @@ def test_exporter_with_a_fault(
     )
     target = tmp_path / "report.json"
     arguments = argparse.Namespace(
-        quiet=True, verbose=False, reports=[Report("html", str(tmp_path / "x")), Report("json", str(target))]
+        quiet=True,
+        verbose=False,
+        no_input=True,
+        session_timeout=None,
+        reports=[Report("html", str(tmp_path / "x")), Report("json", str(target))],
     )
     with SessionRun.start(
         Catalogue.load([provider]),
