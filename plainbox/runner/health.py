@@ -25,6 +25,7 @@ from plainbox.session.repository import SessionStorageRepository
 from plainbox.session.restart import INSTALL_COMMAND, armed_sessions, choose_strategy
 from plainbox.session.storage import SessionStorage
 from plainbox.session.systemd import ResumeUnit, Scope, user_name
+from plainbox.tasks.users import SUDO
 
 __all__ = ["Check", "Grade", "check_file_system", "check_machine", "check_systemd"]
 
@@ -63,6 +64,7 @@ def check_machine() -> Iterator[Check]:
     with open(_MOUNTS, encoding="utf-8", errors="surrogateescape") as file:
         yield check_file_system(place, file.read())
     yield _check_space(place)
+    yield _check_sudo()
     yield from _check_units(repository)
     if os.path.isdir(repository) and os.access(repository, os.R_OK | os.X_OK):
         yield from _check_sessions(repository)
@@ -139,6 +141,18 @@ def _check_space(place: str) -> Check:
         grade = Grade.PROBLEM if free_bytes < _NO_SPACE_BYTES else Grade.WARNING
         return Check(name, grade, f"{free} are free in {place}", advice)
     return Check(name, Grade.OK, f"{free} are free")
+
+
+def _check_sudo() -> Check:
+    name = "other users"
+    if os.geteuid() == 0:
+        return Check(name, Grade.OK, "jobs run as any user, for this is root")
+    works, said = SUDO.works_silently("root")
+    if works:
+        return Check(name, Grade.OK, "jobs run as root by sudo, without a password")
+    if "password" in said:
+        return Check(name, Grade.OK, "sudo wants a password for jobs that run as root: a run on a terminal asks for it")
+    return Check(name, Grade.WARNING, f"jobs that run as root are skipped: {said}", "install and configure sudo")
 
 
 def _check_units(repository: str) -> Iterator[Check]:

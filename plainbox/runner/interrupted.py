@@ -154,13 +154,14 @@ def forget_left_result(share_dir: str, files: FileOps) -> None:
     """Remove the file, durably, so that one attempt is never judged by what another has left."""
     try:
         with open_share(files, share_dir) as share:
-            remove_directory(RESULT_NAME, share)
+            remove_directory(files, RESULT_NAME, share)
             remove_file(files, RESULT_NAME, dir_fd=share)
     except FileNotFoundError:
         return
     except OSError as error:
         path = os.path.join(share_dir, RESULT_NAME)
-        raise StorageError(f"{path} cannot be removed", errno=error.errno) from error
+        hint = "remove it yourself; the directory that it is in must belong to you"
+        raise StorageError(f"{path} cannot be removed", errno=error.errno, hint=hint) from error
 
 
 def must_say_why(job_state: JobState, choice: str) -> bool:
@@ -172,7 +173,8 @@ def judge(job: JobDefinition, attempt: RunningAttempt, circumstances: Circumstan
     """Return what becomes of an interrupted attempt at ``job``."""
     if circumstances.decision is not None:
         return _decided(circumstances.decision, circumstances)
-    if circumstances.left_result is not None:
+    # Of several that ran at the same time nobody knows whose it is.
+    if circumstances.left_result is not None and attempt.alone:
         return _stated(circumstances.left_result)
     if not circumstances.known:
         owner = f"the provider {job.provider.name}" if job.provider is not None else "its provider"

@@ -8,18 +8,18 @@ still run: what is young is left alone, and the next run but one finds it again.
 from __future__ import annotations
 
 import os
-import shutil
 import stat
 import tempfile
 import time
 from pathlib import Path
 
+from plainbox.session.walk import remove_everything
 from plainbox.tasks.identity import owner_of_name
 from plainbox.tasks.workplace import has_mounts
 
 __all__ = ["clear_dead_directories"]
 
-_PREFIXES = ("plainbox-job-", "plainbox-nest-")
+_PREFIXES = ("plainbox-job-", "plainbox-nest-", "plainbox-worker-", "plainbox-ssh-")
 _MIN_AGE_S = 3600.0
 
 
@@ -34,7 +34,7 @@ def clear_dead_directories(*, min_age_s: float = _MIN_AGE_S) -> None:
         return
     for entry in entries:
         if _is_dead(entry, min_age_s):
-            shutil.rmtree(entry.path, ignore_errors=True)
+            remove_everything(entry.path)
 
 
 def _is_dead(entry: os.DirEntry[str], min_age_s: float) -> bool:

@@ -19,6 +19,7 @@ from typing import TypeAlias
 
 from plainbox.processes import ProcessStat, group_alive, read_stat, scan
 from plainbox.session.metadata import RunningAttempt
+from plainbox.tasks.users import SUDO
 
 __all__ = ["end_leftovers"]
 
@@ -123,6 +124,13 @@ def _send(process: ProcessStat, number: signal.Signals) -> bool:
             os.close(descriptor)
     except ProcessLookupError:
         return True
+    except PermissionError as error:
+        # Jobs of another user were started by sudo.
+        if os.geteuid() != 0 and SUDO.trouble("root") is None:
+            SUDO.signal("root", number, [process.pid])
+            return True
+        _log.warning("Process %d cannot be ended: %s", process.pid, error.strerror)
+        return False
     except OSError as error:
         _log.warning("Process %d cannot be ended: %s", process.pid, error.strerror)
         return False

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Iterable
 from types import TracebackType
 from typing import Self
 
 from plainbox import dirs
 from plainbox.errors import (
+    ChainError,
     IncompatibleJobError,
     IncompatibleSessionError,
     NothingSelectedError,
@@ -32,6 +33,7 @@ from plainbox.runner.respawn import AutoResume
 from plainbox.runner.runner import Runner, is_done
 from plainbox.runner.selection import Selection
 from plainbox.runner.stop import StopRequest
+from plainbox.runner.tracing import TracedSessionManager, traced_session
 from plainbox.session.atomic import write_file
 from plainbox.session.boot import boot_id
 from plainbox.session.dirs import WellKnownDirsHelper
@@ -45,6 +47,7 @@ from plainbox.session.resume import ResumeFlag
 from plainbox.session.state import SessionState
 from plainbox.session.storage import SessionStorage
 from plainbox.tasks import ExecutionEngine
+from plainbox.tasks.links import join_chain_errors
 from plainbox.units import JobDefinition, ManifestEntryUnit, TestPlanUnit
 from plainbox.units.selection import FlatPlan
 
@@ -65,21 +68,28 @@ class SessionRun:
         timeout_s: float | None = None,
         max_log_bytes: int | None = None,
         engine: ExecutionEngine | None = None,
+        stop: StopRequest | None = None,
+        jobs: int = 1,
     ) -> None:
         assert manager.state is not None
         self.manager = manager
         self.state: SessionState = manager.state
         self.selection = selection
-        self.stop = StopRequest()
+        self.stop = stop if stop is not None else StopRequest()
         #: Attempts that were interrupted, as they were judged when the session was opened again.
         self.settled: list[tuple[JobDefinition, JobResult]] = []
+        #: Whether all of them have their result; they have not when somebody has asked to stop in the middle of that.
+        self.is_settled = True
         #: The setup jobs that failed: nothing but setup jobs has run, and a resume tries these again.
         self.failed_setup: list[JobDefinition] = []
         self._catalogue = catalogue
         share_dir = WellKnownDirsHelper(manager.storage).share_pathname
         # A variable that whoever started this has set says more than a file.
-        self._environment = JobEnvironment(catalogue.providers, share_dir, {**catalogue.environment, **os.environ})
+        base = {**catalogue.environment, **os.environ}
+        self._environment = JobEnvironment(catalogue.providers, share_dir, base, given=catalogue.environment)
         engine = engine if engine is not None else ExecutionEngine()
+        self._engine = engine
+        self._configuration = engine.configuration
         self._auto_resume = AutoResume(manager.storage, APP_ID)
         executor = JobExecutor(
             manager,
@@ -90,7 +100,7 @@ class SessionRun:
             max_log_bytes=DEFAULT_MAX_LOG_BYTES if max_log_bytes is None else max_log_bytes,
             auto_resume=self._auto_resume,
         )
-        self.runner = Runner(manager, executor, self.stop, reselect=self._reselect)
+        self.runner = Runner(manager, executor, self.stop, reselect=self._reselect, jobs=jobs)
 
     # -- beginning
 
@@ -108,12 +118,13 @@ class SessionRun:
         strict: bool = True,
         durable: bool = True,
         engine: ExecutionEngine | None = None,
+        jobs: int = 1,
     ) -> Self:
         """Return the run of a new session; it is on disk, locked, and nothing has run yet.
 
         With ``strict`` an instance of a template that is no good job fails; otherwise it is left out. The session is
         made in ``repository`` unless there is an empty ``storage`` for it; without ``durable`` nothing waits for the
-        medium. ``engine`` executes its jobs.
+        medium. ``engine`` executes its jobs, up to ``jobs`` of them at the same time.
         """
         plan = catalogue.find(TestPlanUnit, selection.plan_id) if selection.plan_id is not None else None
         clear_dead_directories()
@@ -132,11 +143,19 @@ class SessionRun:
             repository = repository if repository is not None else SessionStorageRepository()
             repository.remove_leftovers()
             storage = SessionStorage.create(repository.location, durable=durable)
-        manager = SessionManager.over(storage, state)
+        manager = TracedSessionManager.over(storage, state)
         try:
             manager.storage.environment = EnvironmentSnapshot.taken(catalogue).as_dict()
             manager.storage.why = "create"
-            run = cls(manager, catalogue, selection, timeout_s=timeout_s, max_log_bytes=max_log_bytes, engine=engine)
+            run = cls(
+                manager,
+                catalogue,
+                selection,
+                timeout_s=timeout_s,
+                max_log_bytes=max_log_bytes,
+                engine=engine,
+                jobs=jobs,
+            )
             run._prepare()
             manager.checkpoint()
         except BaseException:
@@ -156,23 +175,25 @@ class SessionRun:
         flags: Collection[str] = (),
         policy: ResumePolicy | None = None,
         engine: ExecutionEngine | None = None,
-        tick: Callable[[], None] | None = None,
+        stop: StopRequest | None = None,
+        jobs: int = 1,
     ) -> Self:
         """Return the run of a stored session; what was running when it ended has its result.
 
         With ``insist`` a session that was given up as stuck is tried once more. ``flags`` are those of
-        :class:`~plainbox.session.resume.ResumeFlag`, ``policy`` is for what was running. ``tick`` is called again and
-        again from here on, by all that may take long.
+        :class:`~plainbox.session.resume.ResumeFlag`, ``policy`` is for what was running. ``stop`` is the request of the
+        run, and holds in here, too: see :attr:`is_settled`. Up to ``jobs`` jobs run at the same time.
         """
         storage.lock()
         try:
             storage.environment = EnvironmentSnapshot.taken(catalogue).as_dict()
             storage.why = "resume"
+            # First, for it gives back rights that a job has taken.
+            WellKnownDirsHelper(storage).populate()
             if is_armed(storage):
                 storage.make_durable()
-            WellKnownDirsHelper(storage).populate()
             try:
-                manager = SessionManager.load_session(list(catalogue.units), storage, flags=flags)
+                manager = TracedSessionManager.load_session(list(catalogue.units), storage, flags=flags)
             except IncompatibleJobError as error:
                 error.hint = error.hint or _hint_about_jobs(error, storage)
                 raise
@@ -188,8 +209,16 @@ class SessionRun:
                 metadata.flags.discard("stuck")
                 metadata.resume_count = 0
             selection = Selection.from_blob(metadata.app_blob)
-            run = cls(manager, catalogue, selection, timeout_s=timeout_s, max_log_bytes=max_log_bytes, engine=engine)
-            run.stop.tick = tick or run.stop.tick
+            run = cls(
+                manager,
+                catalogue,
+                selection,
+                timeout_s=timeout_s,
+                max_log_bytes=max_log_bytes,
+                engine=engine,
+                stop=stop,
+                jobs=jobs,
+            )
             run._prepare()
             units = manager.state.unit_list_version
 
@@ -198,7 +227,8 @@ class SessionRun:
                 if manager.state is not None and manager.state.unit_list_version != units:
                     run._reselect()
 
-            run.settled = settle_interrupted(manager, policy, stop=run.stop, afterwards=reselect)
+            settled = settle_interrupted(manager, policy, stop=run.stop, afterwards=reselect)
+            run.settled, run.is_settled = settled or [], settled is not None
             if metadata.setting_up:
                 run.runner.again = {job.id for job in run.state.run_list if run._has_failed(job)}
         except BaseException:
@@ -217,6 +247,9 @@ class SessionRun:
             self._want_setup()
         elif self.state.metadata.bootstrapping:
             self._want_bootstrap()
+        self._check_chains(self.state.run_list)
+        if self.state.metadata.setting_up or self.state.metadata.bootstrapping:
+            self._check_chains(self.selection.foreseen(self.state, self._flat_plan()))
         self.state.manifest = load_manifest(dirs.machine_manifest())
         self._write_manifest_records()
 
@@ -260,7 +293,11 @@ class SessionRun:
 
         It is not when somebody asked to stop, and when a setup job has failed: see :attr:`failed_setup`.
         """
-        if not self.prepare():
+        with traced_session(self.manager, self.runner):
+            return self._go_on()
+
+    def _go_on(self) -> bool:
+        if not self.is_settled or not self.prepare():
             return False
         plan = self._flat_plan()
         before = [*self.selection.setup_jobs(self.state, plan), *self.selection.bootstrap_jobs(self.state, plan)]
@@ -301,7 +338,21 @@ class SessionRun:
                     self.manager.destroy()
                 raise
             metadata.bootstrapping = False
+            self._check_chains(self.state.run_list)
         return True
+
+    def _check_chains(self, jobs: Iterable[JobDefinition]) -> None:
+        """Raise :class:`ChainError`, all mistakes in one, when the advice of a job that is to run means nothing."""
+        problems: dict[str, ChainError] = {}
+        for job in jobs:
+            try:
+                self._configuration.chain_of(job)
+            except ChainError as error:
+                # What a job with errors in its unit says has no effect: it does not run.
+                if not job.errors:
+                    problems[str(error)] = error
+        if problems:
+            raise join_chain_errors(list(problems.values()))
 
     def _end(self) -> None:
         self.state.metadata.flags -= {"incomplete", "setting_up", "bootstrapping"}
@@ -332,6 +383,7 @@ class SessionRun:
 
     def close(self) -> None:
         """Let go of the storage and of what was made for the jobs; what is over is not gone on with after a restart."""
+        self._engine.close()
         self._environment.close()
         if self._is_over():
             self._auto_resume.disarm()

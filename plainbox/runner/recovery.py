@@ -2,17 +2,20 @@
 """Opening a session to go on with it: what was running is ended and judged, in this order, before anything else runs.
 
 Each verdict goes into the journal as a note with the rule and the facts it rests on, in one record with the result.
+A request to stop at once holds until the first verdict is noted: what was running then stays as it is, for whoever opens
+the session next.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
 
-from plainbox.errors import SessionResumeError, UsageError
+from plainbox.errors import SessionResumeError, StorageFullError, UsageError
 from plainbox.runner.interrupted import Circumstances, ResumePolicy, Verdict, judge, must_say_why, read_left_result
 from plainbox.runner.leftovers import end_leftovers
 from plainbox.runner.space import with_space
@@ -42,33 +45,73 @@ STUCK_NOTE = "stuck"
 _STUCK_OPENINGS = 5
 
 
+class _Stopped(Exception):
+    """Somebody has asked to stop at once."""
+
+
 def settle_interrupted(
     manager: SessionManager,
     policy: ResumePolicy | None = None,
     *,
     stop: StopRequest | None = None,
     afterwards: Callable[[], None] | None = None,
-) -> list[tuple[JobDefinition, JobResult]]:
+) -> list[tuple[JobDefinition, JobResult]] | None:
     """Give every interrupted attempt its result, durable when this returns; return the jobs and their results.
+
+    ``None`` says that ``stop`` has asked for an end before that: the attempts are still to be judged, and the session is
+    not to be gone on with.
 
     That the session was opened is made durable first, so that a tester which dies in here is counted. Then the processes
     of the attempts that still run on the same boot are ended. A session that was opened five times without a new result
     gets the flag ``stuck``; a verdict that is not to be repeated is such a result, and a decision of a person begins the
     count anew. ``afterwards`` may change the session further before all of it is made durable in one checkpoint. Both
-    checkpoints wait for space until ``stop`` asks for an end; its ``tick`` is called between the steps. A decision that
-    is about nothing, or lacks its reason, raises :class:`UsageError` before anything has changed.
+    checkpoints wait for space until ``stop`` asks for an end; its ``tick`` is called between the steps. An opening that
+    somebody has stopped in here does not count. A decision that is about nothing, or lacks its reason, raises
+    :class:`UsageError` before anything has changed.
     """
     policy = policy or ResumePolicy()
     stop = stop or StopRequest()
     state = manager.state
     assert state is not None
-    metadata, clock = state.metadata, manager.storage.clock
+    metadata = state.metadata
     running = {
         job_id: (attempt, state.job_state_map[job_id])
         for job_id, attempt in metadata.running.items()
         if job_id in state.job_state_map
     }
     _check_decision(manager, policy, [job_state for _, job_state in running.values()])
+    if stop.cancel.cancelled:
+        return None
+    try:
+        return _settle(manager, running, policy, stop, afterwards)
+    except _Stopped:
+        metadata.resume_count -= 1
+        # Without space it counts after all: that harms less than to wait for space now.
+        with contextlib.suppress(StorageFullError):
+            manager.checkpoint()
+    except StorageFullError:
+        if not stop.requested:
+            raise
+    return None
+
+
+def _settle(
+    manager: SessionManager,
+    running: Mapping[str, tuple[RunningAttempt, JobState]],
+    policy: ResumePolicy,
+    stop: StopRequest,
+    afterwards: Callable[[], None] | None,
+) -> list[tuple[JobDefinition, JobResult]]:
+    """Do all of this; raise :class:`_Stopped` when somebody has asked for it and only the count of openings has changed."""
+
+    def go_on() -> None:
+        stop.tick()
+        if stop.cancel.cancelled:
+            raise _Stopped
+
+    state = manager.state
+    assert state is not None
+    metadata, clock = state.metadata, manager.storage.clock
     metadata.resume_count += 1
     # One more than a session has that comes to the end of this: its testers have died in here.
     _give_up(manager, metadata, _STUCK_OPENINGS + 1)
@@ -77,7 +120,7 @@ def settle_interrupted(
     share_dir = WellKnownDirsHelper(manager.storage).share_pathname
     for job_id, attempt in metadata.running.items():
         if attempt.boot_id == identity.id:
-            left = end_leftovers(job_id, attempt, share_dir, tick=stop.tick)
+            left = end_leftovers(job_id, attempt, share_dir, tick=go_on)
             if left:
                 processes: list[JsonValue] = [{"pid": process.pid, "name": process.name} for process in left]
                 manager.storage.note(LEFTOVERS_NOTE, {"job": job_id, "processes": processes})
@@ -93,11 +136,15 @@ def settle_interrupted(
         openings=metadata.resume_count,
         hung=has_watchdog_mark(manager.storage.location),
     )
-    settled = []
-    for job_id, (attempt, job_state) in running.items():
-        stop.tick()
+    verdicts = []
+    for attempt, job_state in running.values():
+        go_on()
         circumstances = attrs.evolve(known, attempts_left=job_state.attempts, known=not _is_undefined(job_state))
-        verdict = _verdict(job_state, attempt, circumstances, policy)
+        verdicts.append((circumstances, _verdict(job_state, attempt, circumstances, policy)))
+    go_on()
+    settled = []
+    for (job_id, (attempt, job_state)), (circumstances, verdict) in zip(running.items(), verdicts, strict=True):
+        stop.tick()
         manager.storage.note(
             DECISION_NOTE,
             {
@@ -112,6 +159,9 @@ def settle_interrupted(
         state.update_job_result(job_state.job, _result(manager, attempt, verdict))
         settled.append((job_state.job, job_state.result))
         _count(metadata, verdict)
+    if stop.requested and metadata.resume_count:
+        # Nothing will run, so this opening says nothing about the session.
+        metadata.resume_count -= 1
     _give_up(manager, metadata, _STUCK_OPENINGS)
     metadata.running = {}
     metadata.boot_id = identity.id

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -56,7 +56,10 @@ class Selection:
 
     ``providers`` are the directories that were named on the command line; a resume finds its units with them.
     ``timeout_s`` is the limit for jobs that name none of their own; it and ``reports`` hold for the whole session,
-    however often it is gone on with.
+    however often it is gone on with. So do ``chain``, the advice chain that all jobs get, ``on``, the
+    machine that they run on (the name of a remote, or its URL), and ``advices``, definitions
+    ``NAME=ADVICES`` of chains; ``advice_chains`` are all chains and rules as they were, secrets masked, None when nobody
+    has noted them.
     """
 
     plan_id: str | None = None
@@ -66,6 +69,10 @@ class Selection:
     providers: tuple[str, ...] = attrs.field(default=(), converter=_texts)
     timeout_s: float | None = attrs.field(default=None, converter=attrs.converters.optional(_limit))
     reports: tuple[WantedReport, ...] = attrs.field(default=(), converter=_reports)
+    chain: str | None = None
+    on: str | None = None
+    advices: tuple[str, ...] = attrs.field(default=(), converter=_texts)
+    advice_chains: Mapping[str, str] | None = None
 
     def __attrs_post_init__(self) -> None:
         # A pattern that cannot be used is refused before there is a session that it would end.
@@ -84,11 +91,16 @@ class Selection:
         try:
             document: Mapping[str, Any] = json.loads(blob or b"{}")
             lists = {
-                name: tuple(map(str, document.get(name, ()))) for name in ("patterns", "match", "exclude", "providers")
+                name: tuple(map(str, document.get(name, ())))
+                for name in ("patterns", "match", "exclude", "providers", "advices")
             }
+            chains = document.get("advice_chains")
             return cls(
                 plan_id=document.get("testplan_id"),
                 timeout_s=document.get("timeout_s"),
+                chain=document.get("chain"),
+                on=document.get("on"),
+                advice_chains=None if chains is None else {str(name): str(text) for name, text in chains.items()},
                 reports=[
                     WantedReport(str(report["format"]), str(report["path"]), map(str, report.get("options", ())))
                     for report in document.get("reports", ())
@@ -132,8 +144,15 @@ class Selection:
         jobs = [state.job_state_map[job_id].job for job_id in ids if job_id in state.job_state_map]
         return [job for job in jobs if not any(means(pattern, job) for pattern in by_hand)]
 
-    def apply(self, state: SessionState, plan: FlatPlan | None) -> None:
-        """Set the wish list of the state; a selection without jobs raises :class:`NothingSelectedError`."""
+    def foreseen(self, state: SessionState, plan: FlatPlan | None) -> list[JobDefinition]:
+        """Return the jobs that are selected as far as is known now; others may come with what resource jobs find."""
+        mandatory, wanted, _ = self._meant(state, plan)
+        return [*(state.job_state_map[job_id].job for job_id in mandatory), *wanted]
+
+    def _meant(
+        self, state: SessionState, plan: FlatPlan | None
+    ) -> tuple[Sequence[str], list[JobDefinition], frozenset[str]]:
+        """Return the ids of the mandatory jobs, the other jobs that are selected, and the ids that are excluded."""
         jobs = state.job_list
         if plan is not None:
             mandatory, included = select(plan, jobs)
@@ -147,12 +166,17 @@ class Selection:
             for job_id in included
             if job_id not in excluded and (not keep or any(means(pattern, states[job_id].job) for pattern in keep))
         ]
+        return mandatory, wanted, excluded
+
+    def apply(self, state: SessionState, plan: FlatPlan | None) -> None:
+        """Set the wish list of the state; a selection without jobs raises :class:`NothingSelectedError`."""
+        mandatory, wanted, excluded = self._meant(state, plan)
         if not wanted and not mandatory:
             raise NothingSelectedError(
                 "nothing is selected: no job matches", hint="plainbox expand PLAN shows what a plan contains"
             )
         state.metadata.custom_joblist = bool(self.match or self.exclude)
-        state.update_mandatory_job_list([states[job_id].job for job_id in mandatory])
+        state.update_mandatory_job_list([state.job_state_map[job_id].job for job_id in mandatory])
         state.update_desired_job_list(wanted, excluded=excluded)
 
     def excluded(

@@ -26,13 +26,16 @@ _PAUSE_S = 1.0
 def with_space(action: Callable[[], T], stop: StopRequest, *, limit_s: float = SPACE_WAIT_S) -> T:
     """Do what needs space; on a full disk try it again and again.
 
-    The :class:`StorageFullError` passes when there is no space after ``limit_s``, or when somebody asks to stop.
+    The :class:`StorageFullError` passes when there is no space after ``limit_s``, or when somebody asks to stop; at once
+    when it is not the disk that is full but the session itself, which nobody can make room in.
     """
     waited_s = 0.0
     while True:
         try:
             return action()
         except StorageFullError as error:
+            if error.errno is None:
+                raise
             if waited_s == 0:
                 _log.warning("%s: waiting for space before going on", error)
             if waited_s >= limit_s or stop.requested:

@@ -6,8 +6,9 @@ Signal handlers ask, so asking neither blocks, writes nor raises.
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from plainbox.tasks import CancelToken
 
@@ -17,12 +18,16 @@ __all__ = ["StopRequest"]
 class StopRequest:
     """What was asked of one run so far; the stronger request wins."""
 
-    def __init__(self) -> None:
+    def __init__(self, tick: Callable[[], None] = lambda: None) -> None:
         self.cancel = CancelToken()
         self._requested = False
         self._suspending = False
         #: Called again and again while somebody waits for a job or for something else.
-        self.tick: Callable[[], None] = lambda: None
+        self.tick = tick
+        #: Whether several jobs may run at the same time, for whoever tells a person what a request does.
+        self.several = False
+        #: What else than the end of a job a run waits for before it stops, in the words of "when ...".
+        self.awaits: str | None = None
 
     @property
     def requested(self) -> bool:
@@ -33,6 +38,15 @@ class StopRequest:
     def suspending(self) -> bool:
         """Whether the run was ended from outside, perhaps with the machine: what became of its job is not known."""
         return self._suspending
+
+    @contextlib.contextmanager
+    def awaiting(self, what: str) -> Iterator[None]:
+        """Note that something else than a job is waited for, for whoever tells a person what a request does."""
+        self.awaits = what
+        try:
+            yield
+        finally:
+            self.awaits = None
 
     def after_this_job(self) -> None:
         """Let the current job come to its end, then stop."""

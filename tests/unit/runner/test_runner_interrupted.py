@@ -9,6 +9,7 @@ from pathlib import Path
 
 import attrs
 import pytest
+from hostile_rig import nested
 
 from plainbox.errors import StorageError
 from plainbox.runner.interrupted import (
@@ -294,3 +295,12 @@ def test_share_that_has_become_a_link(tmp_path: Path) -> None:
     (elsewhere / "__result").rmdir()
     (elsewhere / "__result").write_text('{"outcome": "pass"}')
     assert read_left_result(str(share)) == ""
+
+
+def test_directories_of_any_depth(tmp_path: Path) -> None:
+    """Directories that are nested very deeply, or that nobody may enter, are removed like everything else."""
+    (tmp_path / "__result" / "x" / "y").mkdir(parents=True)
+    (tmp_path / "__result" / "x").chmod(0)
+    with nested(tmp_path / "__result"):
+        forget_left_result(str(tmp_path), FileOps())
+        assert os.listdir(tmp_path) == []

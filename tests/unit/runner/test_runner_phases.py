@@ -15,6 +15,7 @@ from plainbox.errors import (
     IncompatibleJobError,
     LockedStorageError,
     NothingSelectedError,
+    StorageError,
     StorageGoneError,
     UsageError,
 )
@@ -228,10 +229,11 @@ def test_many_jobs_that_end_the_tester(runs, catalogue, outcomes, tmp_path: Path
     class Killed(BaseException):
         pass
 
-    def start_and_die(self, job_state, watch=None):
+    def start_and_die(self, job_state, *listeners):
         from plainbox.session.boot import boot_id
 
-        self._note_running(job_state, RunningAttempt(1, 1.0, boot_id()))
+        self._manager.state.metadata.running = {job_state.job.id: RunningAttempt(1, 1.0, boot_id())}
+        self._manager.checkpoint()
         raise Killed
 
     monkeypatch.setattr("plainbox.runner.executor.JobExecutor.execute", start_and_die)
@@ -280,6 +282,23 @@ def test_a_share_that_jobs_have_ruined(runs, catalogue, outcomes) -> None:
     assert os.listdir(f"{share}-elsewhere") == ["__result"]
     assert run.go_on()
     assert set(outcomes(run).values()) == {"pass"}
+
+
+@pytest.mark.parametrize("how", ["link", "file"])
+def test_logs_that_jobs_have_moved(runs, catalogue, how: str) -> None:
+    """What is where the logs belong is left to a person: the session is not opened, and free afterwards."""
+    run = runs.start(catalogue(UNITS), plan="plan")
+    logs = Path(WellKnownDirsHelper(run.manager.storage).io_log_pathname)
+    logs.rename(logs.with_name("elsewhere"))
+    logs.symlink_to("elsewhere") if how == "link" else logs.write_text("a file")
+    with pytest.raises(StorageError, match=str(logs)) as refused:
+        runs.reopen(catalogue(UNITS), run)
+    assert refused.value.hint
+    assert not logs.is_dir() or logs.is_symlink()
+    assert not run.manager.storage.is_locked()
+    logs.unlink()
+    logs.with_name("elsewhere").rename(logs)
+    assert runs.reopen(catalogue(UNITS), run).go_on()
 
 
 def test_session_of_somebody_else(runs, catalogue, tmp_path: Path) -> None:

@@ -570,6 +570,83 @@ def test_settling_without_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     manager.close()
 
 
+def test_stop_while_leftovers_end(tmp_path: Path, leave: Leftovers) -> None:
+    """Who stops while leftover processes end leaves the attempt as it was, and that opening does not count."""
+    pid = leave("trap '' TERM; while :; do sleep 0.05; done")
+    stat = read_stat(pid)
+    assert stat is not None
+    manager = interrupted_session(tmp_path, JOB, process_group=pid, start_ticks=stat.start_ticks)
+    for _ in range(7):
+        stop, counts = StopRequest(), []
+
+        def tick(stop: StopRequest = stop, manager: SessionManager = manager, counts: list[int] = counts) -> None:
+            counts.append(json.loads(manager.storage.load_checkpoint())["meta"]["resume_count"])
+            stop.suspend("SIGTERM")
+
+        stop.tick = tick
+        assert settle_interrupted(manager, stop=stop) is None
+        assert counts == [1]
+        manager.close()
+        meta = json.loads(manager.storage.load_checkpoint())["meta"]
+        assert (list(meta["running"]), meta.get("resume_count", 0), "stuck" in meta["flags"]) == (["a"], 0, False)
+        [storage] = SessionStorageRepository(tmp_path)
+        manager = SessionManager.load_session([JOB], storage)
+    assert notes_of(manager, DECISION_NOTE) == []
+    assert not is_over(pid)
+    manager.close()
+
+
+def test_stop_before_the_session_is_opened(tmp_path: Path) -> None:
+    """A request that comes before anything was done changes nothing at all."""
+    manager = interrupted_session(tmp_path, JOB)
+    before, stop = len(manager.storage.records()), StopRequest()
+    stop.now("SIGINT")
+    assert settle_interrupted(manager, stop=stop) is None
+    assert [record["t"] for record in manager.storage.records()[before:] if record["t"] not in ("open", "close")] == []
+    manager.close()
+
+
+def test_stop_after_what_was_interrupted(tmp_path: Path) -> None:
+    """A request that can wait leaves the time for the verdict; as nothing runs then, the opening does not count."""
+    retried = JobDefinition({"id": "a", "plugin": "shell", "command": "true", "on-crash": "retry", "max-attempts": "9"})
+    manager = interrupted_session(tmp_path, retried)
+    stop = StopRequest()
+    stop.after_this_job()
+    settled = settle_interrupted(manager, ResumePolicy(retry_by_default=True), stop=stop)
+    assert settled is not None
+    [(_, result)] = settled
+    assert result.get("retry")
+    meta = json.loads(manager.storage.load_checkpoint())["meta"]
+    assert (meta["running"], meta.get("resume_count", 0)) == ({}, 0)
+    manager.close()
+
+
+def test_question_that_ends_with_a_stop(tmp_path: Path) -> None:
+    """A stop in the middle of a question leaves no verdict, also when others had been found before."""
+    manager = interrupted_session(tmp_path, MANUAL)
+    stop = StopRequest()
+    assert settle_interrupted(manager, ResumePolicy(ask=lambda *_: stop.now("SIGINT")), stop=stop) is None
+    manager.close()
+    stored = json.loads(manager.storage.load_checkpoint())
+    assert list(stored["meta"]["running"]) == ["a"]
+    assert stored["meta"].get("resume_count", 0) == 0
+
+
+def test_stop_while_space_is_awaited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who does not want to wait for space leaves the attempt as it was."""
+    manager = interrupted_session(tmp_path, JOB)
+    stop = StopRequest()
+
+    def refuse(data: bytes) -> None:
+        stop.after_this_job()
+        raise StorageFullError("no space", errno=28)
+
+    monkeypatch.setattr(manager.storage, "save_checkpoint", refuse)
+    assert settle_interrupted(manager, stop=stop) is None
+    manager.close()
+    assert list(json.loads(manager.storage.load_checkpoint())["meta"]["running"]) == ["a"]
+
+
 def test_processes_that_the_system_protects(
     tmp_path: Path, leave: Leftovers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -194,7 +194,7 @@ def test_a_setup_job_that_is_not_there(runs, catalogue, units: str) -> None:
 
 def test_a_setup_job_that_cannot_run_here(runs, catalogue, outcomes, units: str) -> None:
     """A setup job that is skipped for its user leaves the machine unprepared: nothing else runs."""
-    run = runs.start(catalogue(units.replace("id: prepare\n", "id: prepare\nuser: nobody\n")), plan="plan")
+    run = runs.start(catalogue(units.replace("id: prepare\n", "id: prepare\nuser: no-such-user-here\n")), plan="plan")
     assert not run.go_on()
     assert [job.partial_id for job in run.failed_setup] == ["prepare"]
     assert outcomes(run)["prepare"] == "skip"

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+from hostile_rig import nested
 
 from plainbox.errors import StorageFullError
 from plainbox.runner.janitor import clear_dead_directories
@@ -159,6 +160,35 @@ def test_job_that_returns_although_it_should_not(runs, catalogue, outcomes, flag
     assert "nothing has ended the test session" in (run.state.job_state_map["org.example::a"].result.comments or "")
 
 
+@pytest.mark.parametrize("flags", ["noreturn", "noreturn expect-reboot"])
+def test_end_that_is_not_waited_for(runs, catalogue, outcomes, flags: str) -> None:
+    """Who cuts short the wait for the end of the machine has ended the job: it has crashed, and nothing else is said."""
+    run = runs.start(catalogue(shell("a", "true", flags) + PLAN), plan="plan")
+    awaited: list[tuple[str, float, str | None]] = []
+
+    def end(job, limit_s: float) -> None:
+        awaited.append((job.id, limit_s, run.stop.awaits))
+        threading.Timer(0.05, run.stop.now, ["SIGINT"]).start()
+
+    run.runner.on_end_awaited.connect(end)
+    assert not run.go_on()
+    assert outcomes(run) == {"a": "crash"}
+    assert run.state.job_state_map["org.example::a"].result.comments == "cancelled: SIGINT"
+    assert awaited == [("org.example::a", 300.0, "the machine has gone down or 300 s are over")]
+    assert run.stop.awaits is None
+
+
+def test_job_that_is_ended_and_then_returns(runs, catalogue, outcomes) -> None:
+    """A job that is not to return and is ended by a person has crashed, also when it says then that all is well."""
+    run = runs.start(
+        catalogue(shell("a", "trap 'exit 0' TERM; echo; sleep 300 & wait", "noreturn") + PLAN), plan="plan"
+    )
+    run.runner.on_job_output.connect(lambda job, stream, data: run.stop.now("SIGINT"))
+    assert not run.go_on()
+    assert outcomes(run) == {"a": "crash"}
+    assert run.state.job_state_map["org.example::a"].result.comments == "cancelled: SIGINT"
+
+
 def test_job_that_fails_instead_of_not_returning(runs, catalogue, outcomes) -> None:
     """A job that should not return and fails has failed at once."""
     run = runs.start(catalogue(shell("a", "exit 3", "noreturn") + PLAN), plan="plan")
@@ -225,3 +255,12 @@ def test_no_temporary_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     """Without a directory for temporary files there is nothing to clear, and that is no reason not to run."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
     clear_dead_directories()
+
+
+def test_dead_directory_of_any_depth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a job has nested very deeply is cleared like everything else, and costs no run."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with nested(tmp_path / "plainbox-job-1-1-abc"):
+        os.utime(tmp_path / "plainbox-job-1-1-abc", (1, 1))
+        clear_dead_directories()
+        assert os.listdir(tmp_path) == []
