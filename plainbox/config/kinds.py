@@ -15,7 +15,7 @@ from typing import Final
 
 import attrs
 
-__all__ = ["BOOLEAN", "BYTES", "DAYS", "Kind", "choice", "whole_number"]
+__all__ = ["BOOLEAN", "BYTES", "DAYS", "SECONDS", "Kind", "choice", "whole_number"]
 
 _YES_OR_NO: Final = RawConfigParser.BOOLEAN_STATES
 _UNITS: Final = {"": 1, "b": 1, "kib": 1024, "mib": 1024**2, "gib": 1024**3}
@@ -47,14 +47,17 @@ def _bytes(text: str) -> int:
     return size
 
 
-def _days(text: str) -> float:
-    try:
-        days = float(text)
-    except ValueError:
-        days = math.nan
-    if not 0 < days < math.inf:
-        raise ValueError("is no number of days above 0")
-    return days
+def _number_of(what: str) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not 0 < number < math.inf:
+            raise ValueError(f"is no number of {what} above 0")
+        return number
+
+    return read
 
 
 def whole_number(least: int) -> Kind:
@@ -81,4 +84,5 @@ def choice(*words: str) -> Kind:
 
 BOOLEAN: Final = Kind("yes | no", _boolean, tuple(_YES_OR_NO))
 BYTES: Final = Kind("bytes", _bytes)
-DAYS: Final = Kind("days", _days)
+DAYS: Final = Kind("days", _number_of("days"))
+SECONDS: Final = Kind("seconds", _number_of("seconds"))

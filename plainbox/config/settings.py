@@ -9,27 +9,21 @@ nothing here knows are left alone.
 
 from __future__ import annotations
 
-import configparser
-import os
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import attrs
 
-from plainbox import dirs
-from plainbox.config.kinds import BOOLEAN, BYTES, DAYS, Kind, choice, whole_number
+from plainbox.config.files import configuration_files, line_of, sections_of, variables
+from plainbox.config.kinds import BOOLEAN, BYTES, DAYS, SECONDS, Kind, choice, whole_number
 from plainbox.errors import UsageError
 
 __all__ = ["AUTO_RESUME", "Setting", "Settings", "declared_settings", "load_settings"]
 
-_NAMES = ("checkbox.conf", "plainbox.conf")
 _ENVIRONMENT = "environment"
 #: Sections that nobody else writes into: a key that is not known there is a mistake.
-_OWN_SECTIONS: Final = frozenset({"sessions"})
-#: ``PLAINBOX_CONF_<SECTION>__<KEY>`` sets one key.
-_PREFIX = "PLAINBOX_CONF_"
+_OWN_SECTIONS: Final = frozenset({"cache", "sessions"})
 #: What ``[sessions] auto_resume`` may say; the first is the default.
 AUTO_RESUME = ("auto", "systemd", "desktop", "none")
 _DECLARATION = "plainbox.config"
@@ -124,6 +118,37 @@ class Settings:
         "Who goes on with a session after a restart of the machine that a job has made: a systemd unit, the user's "
         "desktop, nobody, or with auto what this machine has.",
     )
+    session_timeout: float | None = _setting(
+        "sessions",
+        "timeout",
+        SECONDS,
+        None,
+        "How many seconds run and resume may take as a whole. Then the job that runs is ended, and the session can be gone "
+        "on with. Without a setting there is no limit.",
+    )
+    heartbeat: int = _setting(
+        "sessions",
+        "heartbeat",
+        whole_number(1),
+        60,
+        "After how many seconds without output the progress says that a job still runs, and again after as many more.",
+    )
+    cache_mode: str = _setting(
+        "cache",
+        "mode",
+        choice("off", "read", "write", "readwrite", "refresh"),
+        "readwrite",
+        "Whether kept results of jobs are used, and whether new ones are kept. With write what is kept stays, and with "
+        "refresh new results replace it; both run every job.",
+    )
+    cache_max_size: int | None = _setting(
+        "cache",
+        "max_size",
+        BYTES,
+        None,
+        "How much the cache of results may take up; beyond it the results that were not used for the longest time go. "
+        "Without a setting 1 GiB.",
+    )
 
 
 _FIELDS: Final = {
@@ -142,8 +167,9 @@ def declared_settings() -> list[Setting]:
 def load_settings() -> Settings:
     """Return the settings in force here; a file or a value that cannot be understood is a :class:`UsageError`."""
     given: _Given = {}
-    for path in _files():
-        _read(path, given)
+    for path in configuration_files():
+        for section, texts in sections_of(path).items():
+            given.update({(section, key): (text, path) for key, text in texts.items()})
     _read_variables(given)
     values: dict[str, Any] = {}
     for name, (text, place) in given.items():
@@ -158,31 +184,9 @@ def load_settings() -> Settings:
     return Settings(environment=environment, **values)
 
 
-def _files() -> Iterator[Path]:
-    """Yield the files that there are; a later one wins."""
-    for directory in reversed(dirs.configuration_directories()):
-        for folder in (directory, directory / "plainbox"):
-            yield from (folder / name for name in _NAMES if os.path.isfile(folder / name))
-
-
-def _read(path: Path, given: _Given) -> None:
-    # No section of defaults, no interpolation: every text means itself.
-    parser = configparser.RawConfigParser(delimiters=("=",), default_section="", strict=True)
-    parser.optionxform = str  # type: ignore[assignment,method-assign]
-    try:
-        parser.read_string(path.read_text(encoding="utf-8-sig"), source=str(path))
-    except (configparser.Error, UnicodeDecodeError, OSError) as error:
-        raise UsageError(f"{path}: not a configuration file: {str(error).splitlines()[0]}") from None
-    for section in parser.sections():
-        given.update({(section, key): (value, path) for key, value in parser.items(section)})
-
-
 def _read_variables(given: _Given) -> None:
-    for name, value in os.environ.items():
-        section, separator, key = name.removeprefix(_PREFIX).partition("__")
-        if name.startswith(_PREFIX) and separator:
-            section = section.lower()
-            given[section, key if section == _ENVIRONMENT else key.lower()] = (value, f"the variable {name}")
+    for name, section, key, value in variables():
+        given[section, key if section == _ENVIRONMENT else key.lower()] = (value, f"the variable {name}")
 
 
 def _value(setting: Setting, text: str, place: Path | str) -> object:
@@ -212,16 +216,5 @@ def _near(word: str, words: list[str] | tuple[str, ...]) -> str | None:
 
 def _where(place: Path | str, name: tuple[str, str]) -> str:
     """Return the place of a key: a file with the line, as far as that can still be found, or a variable."""
-    if isinstance(place, str):
-        return place
-    section = None
-    try:
-        lines = place.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return str(place)
-    for number, line in enumerate(lines, 1):
-        if match := re.match(r"\[(.+)\]", line):
-            section = match[1]
-        elif (section, line.partition("=")[0].strip()) == name:
-            return f"{place}:{number}"
-    return str(place)
+    line = None if isinstance(place, str) else line_of(place, *name)
+    return str(place) if line is None else f"{place}:{line}"

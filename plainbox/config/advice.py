@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the configuration says about advice around executions: chains, remotes, and which job gets which chain.
+
+The sections ``[advice-chain:NAME]``, ``[remote:NAME]`` and ``[advice-rules]``. Here they are texts with their places;
+:mod:`plainbox.tasks.chains` knows what they mean. Only operators write these files: what is in here no provider can say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+import attrs
+
+from plainbox.config.files import configuration_files, line_of, sections_of, variables
+from plainbox.errors import UsageError
+
+__all__ = ["AdviceSettings", "RemoteSection", "Text", "load_advice_settings"]
+
+_CHAIN: Final = "advice-chain:"
+_REMOTE: Final = "remote:"
+_RULES: Final = "advice-rules"
+_ADVICES: Final = "advices"
+
+
+@attrs.frozen
+class Text:
+    """A text and where it is written; ``line`` counts from 1, None when the source has none."""
+
+    text: str
+    source: str
+    line: int | None = None
+
+
+@attrs.frozen
+class RemoteSection:
+    """The keys of one ``[remote:NAME]``, and the place of the first."""
+
+    values: Mapping[str, str]
+    source: str
+    line: int | None = None
+
+
+@attrs.frozen
+class AdviceSettings:
+    """``layers`` are the chains by their names, one mapping for each source, the weakest first.
+
+    ``rules`` are patterns of job ids with the names of chains, the one that is asked first at the front.
+    """
+
+    layers: tuple[Mapping[str, Text], ...] = ()
+    remotes: Mapping[str, RemoteSection] = MappingProxyType({})
+    rules: tuple[tuple[str, Text], ...] = ()
+
+
+def load_advice_settings() -> AdviceSettings:
+    """Return what the files and variables say; a file or a key that cannot be understood is a :class:`UsageError`."""
+    layers: list[Mapping[str, Text]] = []
+    remotes: dict[str, RemoteSection] = {}
+    rules: list[tuple[str, Text]] = []
+    for path in configuration_files():
+        sections = sections_of(path)
+        chains = {}
+        for section, texts in sections.items():
+            if section.startswith(_CHAIN):
+                _check_keys(path, section, texts)
+                if _ADVICES in texts:
+                    name = section.removeprefix(_CHAIN).strip()
+                    chains[name] = Text(texts[_ADVICES], str(path), line_of(path, section, _ADVICES))
+            elif section.startswith(_REMOTE) and texts:
+                line = line_of(path, section, next(iter(texts)))
+                # As a whole: the host of one file with the key of another would be neither of the two.
+                remotes[section.removeprefix(_REMOTE).strip()] = RemoteSection(texts, str(path), line)
+        own = sections.get(_RULES, {})
+        rules = [(key, Text(text.strip(), str(path), line_of(path, _RULES, key))) for key, text in own.items()] + rules
+        layers.append(chains)
+    layers.append(_of_variables(remotes))
+    return AdviceSettings(tuple(layer for layer in layers if layer), remotes, tuple(rules))
+
+
+def _of_variables(remotes: dict[str, RemoteSection]) -> Mapping[str, Text]:
+    """Return the chains of the variables and put the remotes of theirs in place of others.
+
+    In a variable the name stands behind ``ADVICE_CHAIN_`` or ``REMOTE_``, with ``_`` for every ``-``.
+    """
+    chains, found = {}, dict[str, dict[str, str]]()
+    for variable, section, key, value in variables():
+        source = f"the variable {variable}"
+        kind, _, name = section.replace("_", "-").replace("advice-chain:", "advice-chain-").partition("chain-")
+        if kind == "advice-" and name:
+            if key.lower() != _ADVICES:
+                raise UsageError(f"{source}: a chain has no {key.lower()!r}", hint=f"write {_ADVICES.upper()}")
+            chains[name] = Text(value, source)
+        elif section.startswith(("remote_", "remote:")):
+            name = section[len("remote_") :].replace("_", "-")
+            found.setdefault(name, {})[key.lower()] = value
+            remotes[name] = RemoteSection(found[name], source)
+    return chains
+
+
+def _check_keys(path: Path, section: str, texts: Mapping[str, str]) -> None:
+    for key in texts:
+        if key != _ADVICES:
+            line = line_of(path, section, key)
+            raise UsageError(
+                f"{path}{'' if line is None else f':{line}'}: [{section}] {key} is no setting",
+                hint=f"did you mean {_ADVICES!r}? An advice and its parameters stand in the value: retry(attempts=2)",
+            )
