@@ -12,6 +12,7 @@ __all__ = [
     "machine_manifest",
     "provider_paths",
     "session_repository",
+    "task_cache",
     "unit_cache",
 ]
 
@@ -45,6 +46,13 @@ def unit_cache() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("plainbox")) / "units"
+
+
+def task_cache() -> Path:
+    """Where results are kept that are used again."""
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("plainbox")) / "tasks" / "cache"
 
 
 def bundled_providers() -> Path:

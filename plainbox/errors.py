@@ -34,7 +34,7 @@ command that it ends::
     │       └── BrokenReferenceToExternalFile   a log that a result refers to is absent
     ├── TaskError                           4   an execution could not be carried out
     │   ├── AdviceProtocolError (RuntimeError)  an advice broke its contract
-    │   ├── ChainError                          a chain, advice or parameter that is not known
+    │   ├── ChainError (ValueError)             a chain, advice or parameter that is not known
     │   ├── JobStartError                       the process could not be started
     │   ├── SerializationError                  a value that cannot travel, or bytes that are none
     │   │   └── UncacheableArgument                 an argument without a canonical form
@@ -46,7 +46,8 @@ command that it ends::
     │       ├── SshAuthError                        the host does not let us in
     │       ├── RemoteSetupError                    no interpreter, no space, no right
     │       └── RemoteVersionError                  its Python is too old
-    └── ExporterError                       4   a report could not be made
+    ├── ExporterError                       4   a report could not be made
+    └── GlueError                           4   a pipeline, or an action of a trace, that was used wrongly
 """
 
 from __future__ import annotations
@@ -101,6 +102,7 @@ __all__ = [
     "RemoteSetupError",
     "RemoteVersionError",
     "ExporterError",
+    "GlueError",
 ]
 
 
@@ -317,7 +319,7 @@ class AdviceProtocolError(TaskError, RuntimeError):
     pass
 
 
-class ChainError(TaskError):
+class ChainError(TaskError, ValueError):
     exit_code = 2
 
 
@@ -366,4 +368,8 @@ class RemoteVersionError(PlaceError):
 
 
 class ExporterError(PlainboxError):
+    pass
+
+
+class GlueError(PlainboxError):
     pass

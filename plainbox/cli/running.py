@@ -1,47 +1,44 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What ``run`` and ``resume`` share: carrying a run through, stopping it, reporting it."""
+"""What ``run`` and ``resume`` share: carrying a run through and reporting it."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import functools
 import logging
 import math
-import os
-import signal
 import time
-from collections.abc import Iterator
-from types import FrameType
 
+from plainbox.cli.console.choose import can_ask
+from plainbox.cli.console.password import ask_password
 from plainbox.cli.console.progress import first_reason, make_progress
+from plainbox.cli.console.session_limit import EXIT_LIMIT, SessionLimit
 from plainbox.cli.console.summary import exit_code_of, print_summary
 from plainbox.cli.output import say, warn
 from plainbox.cli.reports import Report, parse_report, write_report
-from plainbox.config import Settings
+from plainbox.cli.stopping import StopSignals
+from plainbox.config import Settings, load_settings
 from plainbox.errors import PlainboxError, SessionError
 from plainbox.runner.phases import SessionRun
-from plainbox.runner.stop import StopRequest
 from plainbox.session.metadata import SessionMetaData
 from plainbox.session.outcome import OUTCOME_METADATA_MAP
 from plainbox.session.repository import SessionStorageRepository
 from plainbox.session.retention import tidy
+from plainbox.tasks.users import SUDO
 
 __all__ = [
     "add_running",
     "carry_through",
-    "exit_code_of_stop",
     "is_durable",
-    "stopping_on_signals",
     "tell_settled",
     "tidy_up",
 ]
 
 _log = logging.getLogger(__name__)
 
-EXIT_STOPPED = 6
 EXIT_REPORT = 4
-_SIGNAL_EXIT: dict[int, int] = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+#: Each has a thread, two pipes and a log: more would meet the limits of the system first.
+_MOST_JOBS = 256
 
 
 def add_running(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +53,21 @@ def add_running(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="also write this report at the end, for example html:report.html (may be given again)",
     )
+    parser.add_argument(
+        "-j",
+        "--jobs",
+        metavar="N",
+        type=_count,
+        default=1,
+        help="run up to N jobs at the same time, where their dependencies allow it",
+    )
     parser.add_argument("--timeout", metavar="SECONDS", type=_limit, help="limit for jobs that name none of their own")
+    parser.add_argument(
+        "--session-timeout",
+        metavar="SECONDS",
+        type=_limit,
+        help="limit for all of it: then the job that runs is ended, and the session can be gone on with",
+    )
     parser.add_argument(
         "--durability",
         choices=("full", "relaxed"),
@@ -79,6 +90,12 @@ def tidy_up(settings: Settings) -> None:
         say(f"Removed {len(removed)} old session{'' if len(removed) == 1 else 's'}, as the settings say.")
 
 
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and 0 < int(text) <= _MOST_JOBS):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {_MOST_JOBS}")
+    return int(text)
+
+
 def _limit(text: str) -> float:
     try:
         seconds = float(text)
@@ -89,18 +106,30 @@ def _limit(text: str) -> float:
     return seconds
 
 
-def carry_through(run: SessionRun, arguments: argparse.Namespace) -> int:
-    """Run what is left of a session, write the reports, and return the exit code."""
+def carry_through(run: SessionRun, arguments: argparse.Namespace, signals: StopSignals | None = None) -> int:
+    """Run what is left of a session, write the reports, and return the exit code.
+
+    ``signals`` are those that the run is under already; they are let go when it has ended.
+    """
+    signals = signals or StopSignals(run.stop)
     started = time.monotonic()
     session_id = run.manager.storage.id
     if not arguments.quiet:
         say(f"{run.state.metadata.title or ''}  (session {session_id})")
     tell_settled(run)
+    settings = load_settings()
     progress = make_progress(
-        run.runner, functools.partial(_phase, run.state.metadata), verbose=arguments.verbose, quiet=arguments.quiet
+        run.runner,
+        functools.partial(_phase, run.state.metadata),
+        verbose=arguments.verbose,
+        quiet=arguments.quiet,
+        silence_s=settings.heartbeat,
     )
+    asks = can_ask() and not arguments.no_input
+    SUDO.ask = signals.asking(functools.partial(ask_password, progress)) if asks else None
+    limit = SessionLimit(run.stop, arguments.session_timeout or settings.session_timeout)
     try:
-        with stopping_on_signals(run.stop) as received, progress:
+        with signals, progress, limit:
             finished = run.go_on()
     except SessionError:
         print_summary([run.state.job_state_map[job.id] for job in run.jobs], time.monotonic() - started)
@@ -117,8 +146,8 @@ def carry_through(run: SessionRun, arguments: argparse.Namespace) -> int:
         failed = ", ".join(job.id for job in run.failed_setup)
         say(f"The setup has failed ({failed}), so nothing else was run. Try again with: plainbox resume {session_id}")
     elif not finished:
-        say(f"Stopped before the end. Go on with: plainbox resume {session_id}")
-        return exit_code_of_stop(run.stop, received)
+        code = signals.tell_stopped(session_id)
+        return EXIT_LIMIT if limit.is_over else code
     code = exit_code_of(states)
     for report, error in reports:
         if error is not None:
@@ -139,11 +168,6 @@ def tell_settled(run: SessionRun) -> None:
         say(f"{job.id} was interrupted: {label} - {reason}")
 
 
-def exit_code_of_stop(stop: StopRequest, received: list[int]) -> int:
-    """Return the exit code of a run that these signals have stopped: of one that ended a job, or of a stop between jobs."""
-    return _SIGNAL_EXIT[received[-1]] if stop.cancel.cancelled and received else EXIT_STOPPED
-
-
 def _phase(metadata: SessionMetaData) -> str:
     if metadata.setting_up:
         return "Setting up: jobs that prepare this machine"
@@ -162,45 +186,3 @@ def _write_reports(run: SessionRun, reports: list[Report]) -> list[tuple[Report,
         else:
             written.append((report, None))
     return written
-
-
-@contextlib.contextmanager
-def stopping_on_signals(stop: StopRequest) -> Iterator[list[int]]:
-    """Let signals stop the run: the first interrupt after the current job, anything else now, one more without delay.
-
-    After a run that has ended at once further signals are ignored: the session is stored, and little is left to do.
-    """
-    received: list[int] = []
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGINT and not received:
-            received.append(number)
-            stop.after_this_job()
-            _tell_at_once("\nStopping when this job has ended; once more ends it now.\n")
-            return
-        received.append(number)
-        name = signal.Signals(number).name
-        if number != signal.SIGINT:
-            stop.suspend(name)
-        elif not stop.cancel.cancelled:
-            stop.now(name)
-            _tell_at_once("\nEnding this job now; once more kills it.\n")
-        elif not stop.cancel.hurried:
-            stop.at_once(name)
-            _tell_at_once("\nKilling this job.\n")
-
-    # What is ignored on purpose (nohup, background jobs of a script) stays ignored.
-    wanted = [number for number in _SIGNAL_EXIT if signal.getsignal(number) is not signal.SIG_IGN]
-    previous = {number: signal.signal(number, handle) for number in wanted}
-    try:
-        yield received
-    finally:
-        for number, handler in previous.items():
-            # Once the run has ended on request, what comes now comes too late, and must not change how it is told.
-            signal.signal(number, signal.SIG_IGN if stop.cancel.cancelled else handler)
-
-
-def _tell_at_once(text: str) -> None:
-    """Write from within a signal handler: the stream itself may be in the middle of a write."""
-    with contextlib.suppress(OSError):
-        os.write(2, text.encode("ascii"))

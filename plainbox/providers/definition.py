@@ -32,13 +32,15 @@ __all__ = [
 ]
 
 _SECTION = "PlainBox Provider"
+#: What only operators say, in configuration files: where jobs run, and with what around them.
+_OF_OPERATORS = ("advice-chain", "advice-rules", "remote")
 #: The form of a provider's name.
 IQN = re.compile(r"([0-9]{4}\.)?[a-z][a-z0-9-]*(\.[a-z][a-z0-9-]*)+:[a-z][a-z0-9-]*")
 _SIMPLEIQN = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*")
 _NAMESPACE = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _VERSION = re.compile(r"[0-9][A-Za-z0-9.!+-]*(~[A-Za-z0-9.+-]*)?")
 _DOMAIN = re.compile(r"[a-z0-9_-]+")
-_DIRECTORIES = ("units", "jobs", "data", "bin", "locale")
+_DIRECTORIES = ("units", "jobs", "data", "bin", "locale", "python")
 #: The keywords of setup() that are part of the definition.
 _SETUP = ("name", "namespace", "version", "description", "gettext_domain")
 
@@ -59,6 +61,8 @@ class ProviderDefinition:
     bin_dir: Path | None
     locale_dir: Path | None
     origin: Origin
+    #: The modules of function jobs.
+    python_dir: Path | None = None
 
 
 def from_file(path: Path) -> ProviderDefinition:
@@ -74,6 +78,9 @@ def from_file(path: Path) -> ProviderDefinition:
         ) from None
     if not parser.has_section(_SECTION):
         raise ProviderError(f"the section [{_SECTION}] is missing", origin=origin)
+    for name in parser.sections():
+        if name.partition(":")[0] in _OF_OPERATORS:
+            raise ProviderError(f"a provider cannot define [{name}]", origin=origin, hint="configuration files can")
     section = dict(parser[_SECTION])
     if section.get("relocatable", "").lower() in ("true", "yes", "1", "on"):
         return definition_of(section, path.parent.resolve(), {}, origin)
@@ -192,4 +199,5 @@ def definition_of(
         bin_dir=directories.get("bin"),
         locale_dir=directories.get("locale"),
         origin=origin,
+        python_dir=directories.get("python"),
     )

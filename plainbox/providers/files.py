@@ -58,7 +58,14 @@ def classify(provider: Provider) -> list[FileUnit]:
 
 
 def _directories(definition: ProviderDefinition) -> list[Path]:
-    named = (definition.units_dir, definition.jobs_dir, definition.data_dir, definition.bin_dir, definition.locale_dir)
+    named = (
+        definition.units_dir,
+        definition.jobs_dir,
+        definition.data_dir,
+        definition.bin_dir,
+        definition.locale_dir,
+        definition.python_dir,
+    )
     return [directory for directory in named if directory is not None]
 
 
@@ -91,6 +98,7 @@ def _folders(definition: ProviderDefinition) -> list[_Folder]:
         (definition.data_dir, _always(FileRole.DATA)),
         (definition.bin_dir, _program),
         (definition.locale_dir, _always(FileRole.I18N)),
+        (definition.python_dir, _always(FileRole.SRC)),
     ):
         if directory is not None:
             folders.append(_Folder(directory, role))

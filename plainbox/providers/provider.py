@@ -80,6 +80,11 @@ class Provider:
     def locale_dir(self) -> Path | None:
         return self.definition.locale_dir
 
+    @property
+    def python_dir(self) -> Path | None:
+        """Where the modules of function jobs are."""
+        return self.definition.python_dir
+
     def __repr__(self) -> str:
         return f"<Provider {self.name}>"
 

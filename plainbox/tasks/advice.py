@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from plainbox.tasks.execution import Execution
     from plainbox.tasks.invocation import Invocation
     from plainbox.tasks.result import Result
-    from plainbox.tasks.task import Task
+    from plainbox.tasks.tasks import Task
 
 __all__ = ["Advice", "advise_task_with_chain"]
 
@@ -23,7 +23,18 @@ class Advice:
     """Does nothing around an execution. Override the hooks that you need.
 
     ``before`` and ``after`` must each call ``invocation.proceed()`` or ``invocation.conclude(result)`` exactly once.
+
+    What stands below is for chains that are written in configuration: ``placement`` is ``outer``, ``middle`` or ``inner``,
+    and none of them may be further inside than a later one of these words; with None an advice may be anywhere.
+    ``excludes`` names advices that cannot be elsewhere in the chain, ``operator_only`` parameters that a provider cannot
+    set. Without ``changes_results`` an execution comes to the same with this advice as without it, so that a result that
+    was kept counts for both.
     """
+
+    placement: str | None = None
+    changes_results: bool = True
+    excludes: tuple[str, ...] = ()
+    operator_only: tuple[str, ...] = ()
 
     def before(self, invocation: Invocation) -> None:
         """Run before the task.
@@ -43,6 +54,17 @@ class Advice:
         Called exactly once for every ``before`` that was entered, from the innermost outward, whether there is a
         result or an error. It cannot change the result; what it raises is logged and never hides the first error.
         """
+
+    def target(self, invocation: Invocation) -> str | None:
+        """Return a name of the place that this advice moves executions to, None when it moves none.
+
+        What one place has come to is never taken for what another one would come to.
+        """
+        return None
+
+    def leaves_out(self, invocation: Invocation) -> bool:
+        """Tell whether this advice would conclude without an execution: then none that was kept is looked for."""
+        return False
 
 
 def advise_task_with_chain(

@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING
 
+from plainbox.errors import SerializationError
+from plainbox.tasks.serialization.serializer import SerializableValue
+
 __all__ = ["Context"]
 
 
@@ -19,8 +22,8 @@ else:
     _Base = MutableMapping  # Python 3.8 does not know the other form
 
 
-class Context(_Base):
-    """A dictionary by name; equal to another context with the same content."""
+class Context(_Base, SerializableValue):
+    """A dictionary by name; equal to another context with the same content. What travels must be plain data."""
 
     __slots__ = ("attributes",)
 
@@ -47,3 +50,24 @@ class Context(_Base):
 
     def __repr__(self) -> str:
         return f"Context({self.attributes!r})"
+
+    def shared(self) -> Context:
+        """Return what may leave this process: all but the keys that begin with ``_``."""
+        return Context({key: value for key, value in self.attributes.items() if not key.startswith("_")})
+
+    def take(self, shared: Context) -> None:
+        """Take the place of what left this process by what came back; the private keys stay as they are."""
+        private = {key: value for key, value in self.attributes.items() if key.startswith("_")}
+        self.attributes.clear()
+        self.attributes.update(shared.shared().attributes)
+        self.attributes.update(private)
+
+    def serialized(self) -> dict[str, object]:
+        return {"attributes": dict(self.attributes)}
+
+    @classmethod
+    def deserialize(cls, values: object) -> Context:
+        attributes = values.get("attributes") if isinstance(values, Mapping) else None
+        if not isinstance(attributes, dict) or not all(isinstance(key, str) for key in attributes):
+            raise SerializationError("this is no context")
+        return cls(attributes)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from plainbox.tasks.configuration import Configuration
 from plainbox.tasks.invocation import Invocation
-from plainbox.tasks.job import ShellJobTask
+from plainbox.tasks.job import task_of
 from plainbox.tasks.result import Result
 from plainbox.tasks.surroundings import Surroundings
 
@@ -23,17 +23,25 @@ class ExecutionEngine:
     def __init__(self, configuration: Configuration | None = None) -> None:
         self.configuration = configuration if configuration is not None else Configuration()
 
-    def execute(self, job: JobDefinition, surroundings: Surroundings, *, advice_chain: str = "default") -> Result:
-        """Execute ``job`` once and return what came of it.
+    def close(self) -> None:
+        """End what executions have left open for the next ones: connections to other machines."""
+        from plainbox.tasks.lasting import close_all
+
+        close_all()
+
+    def execute(self, job: JobDefinition, surroundings: Surroundings, *, advice_chain: str | None = None) -> Result:
+        """Execute ``job`` and return what came of it, with the chain of that name, else the one that is meant for the job.
 
         The value is a :class:`~plainbox.tasks.report.JobReport`, also for a job that fails, crashes, runs too long
         or is cancelled. An exception in the result means that the execution could not be carried out: the job could
         not be started, ``surroundings`` raised, an advice went wrong. Raised are only
-        :class:`~plainbox.errors.ChainError`, and what ends a program (KeyboardInterrupt), once the job is ended.
+        :class:`~plainbox.errors.ChainError` for a chain that is named here and not known, and what ends a program
+        (KeyboardInterrupt), once the job is ended.
         """
-        self.configuration.get_advice_chain(advice_chain)
+        if advice_chain is not None:
+            self.configuration.chain_of(job, advice_chain)
         try:
-            task = ShellJobTask.from_unit(job)
+            task = task_of(job)
             invocation = Invocation(
                 task, task.execution(), self.configuration, advice_chain, job=job, surroundings=surroundings
             )

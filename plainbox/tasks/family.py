@@ -7,8 +7,9 @@ end of the leader every process of the job is a child of ours or descends from o
 
 A child in our own session is somebody else's business: a process that was started here in the ordinary way. Of
 the others, a child that is no leader of a running job and is not older than this job belongs to it - unless another
-job runs that could have started it as well, in which case it is left to the one that ends last. A part of Plainbox
-that starts a child in a session of its own while jobs run would break this rule; it has to go through here.
+job runs that could have started it as well. Then it belongs to the one whose mark it carries in its environment;
+one that carries none of the marks is left to the job that ends last. A part of Plainbox that starts a child in a
+session of its own while jobs run would break this rule; it has to go through here.
 
 Looking is cheap as long as nobody is left: three system calls. Only a job that left somebody pays for more.
 """
@@ -21,11 +22,15 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 from plainbox.processes import ProcessStat, read_stat, scan
 from plainbox.tasks.identity import ProcessIdentity
+
+if TYPE_CHECKING:
+    SendProtected = Callable[[int, Sequence[int]], None]
 
 __all__ = ["Family", "become_subreaper", "spawning"]
 
@@ -34,9 +39,9 @@ _log = logging.getLogger(__name__)
 PR_SET_CHILD_SUBREAPER = 36
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.002, 0.05
 
-# Leaders of the jobs that run now. Whoever looks for left processes holds the lock, so that it never meets a leader
-# that was started and is not yet listed.
-_leaders: dict[int, ProcessIdentity] = {}
+# The families of the jobs that run now, by their leaders. Whoever looks for left processes holds the lock, so that it
+# never meets a leader that was started and is not yet listed.
+_families: dict[int, Family] = {}
 _lock = threading.RLock()
 _is_subreaper = False
 
@@ -57,7 +62,7 @@ def become_subreaper() -> None:
 def _start_afresh() -> None:
     """Forget what holds for the process that this one was forked from."""
     global _lock, _is_subreaper
-    _leaders.clear()
+    _families.clear()
     _lock = threading.RLock()
     _is_subreaper = False
 
@@ -66,7 +71,7 @@ os.register_at_fork(after_in_child=_start_afresh)
 
 
 @contextmanager
-def spawning() -> Iterator[Callable[[subprocess.Popen[bytes]], Family]]:
+def spawning() -> Iterator[type[Family]]:
     """Start the leader of a job inside of this, and make its family by calling what is given."""
     with _lock:
         yield Family
@@ -75,19 +80,24 @@ def spawning() -> Iterator[Callable[[subprocess.Popen[bytes]], Family]]:
 class Family:
     """The leader of a job and all that came from it. Made inside of :func:`spawning`, given up by :meth:`forget`."""
 
-    def __init__(self, process: subprocess.Popen[bytes]) -> None:
-        """Raise :class:`ProcessLookupError` where /proc does not show processes."""
+    def __init__(self, process: subprocess.Popen[bytes], send_protected: SendProtected | None = None) -> None:
+        """``send_protected`` sends a signal to processes that this one may not send any to.
+
+        Raise :class:`ProcessLookupError` where /proc does not show processes."""
         stat = read_stat(process.pid)
         if stat is None:
             raise ProcessLookupError("nothing is known about a process that was just started; is /proc mounted?")
         self._process = process
+        self._send_protected = send_protected
         self.leader = ProcessIdentity(process.pid, stat.process_group, stat.start_ticks)
-        _leaders[process.pid] = self.leader
+        #: A variable of its environment, with the value, that no other job has: ``NAME=value``.
+        self.mark: str | None = None
+        _families[process.pid] = self
 
     def forget(self) -> None:
         """Stop to count as a running job."""
         with _lock:
-            _leaders.pop(self.leader.pid, None)
+            _families.pop(self.leader.pid, None)
 
     def anybody_left(self) -> bool:
         """Tell whether a process of the job lives, the leader included; dead ones are collected on the way."""
@@ -137,6 +147,11 @@ class Family:
         for stat in members:
             if stat.process_group != group:
                 _send(stat, number)
+        if self._send_protected is not None:
+            protected = [stat for stat in members if _is_protected(stat)]
+            whole = [-group] if any(stat.process_group == group for stat in protected) else []
+            if protected:
+                self._send_protected(number, whole + [stat.pid for stat in protected if stat.process_group != group])
         return members
 
     def await_end(
@@ -176,15 +191,27 @@ class Family:
         """Tell whether a child of this process is an orphan of the job."""
         if child.session == self.leader.pid:
             return True
-        if child.pid in _leaders or child.session == os.getsid(0):
+        if child.pid in _families or child.session == os.getsid(0):
             return False
-        possible_parents = [leader for leader in _leaders.values() if _is_older(leader, child)]
-        return possible_parents == [self.leader]
+        possible = [family for family in _families.values() if _is_older(family.leader, child)]
+        if len(possible) > 1:
+            variables = _environment(child)
+            possible = [family for family in possible if family.mark in variables] or possible
+        return possible == [self]
 
 
 def _is_older(leader: ProcessIdentity, child: ProcessStat) -> bool:
     """Tell who was there first; within one tick of the clock the numbers decide, which are given out in order."""
     return (leader.start_ticks, leader.pid) < (child.start_ticks, child.pid)
+
+
+def _environment(stat: ProcessStat) -> frozenset[str | None]:
+    """Return the variables that a process was started with, as far as that can be seen."""
+    try:
+        with open(f"/proc/{stat.pid}/environ", "rb") as file:
+            return frozenset(map(os.fsdecode, file.read().split(b"\0")))
+    except OSError:
+        return frozenset()
 
 
 def _children() -> list[int]:
@@ -199,6 +226,17 @@ def _children() -> list[int]:
             return [int(pid) for pid in file.read().split()]
     except FileNotFoundError:  # a kernel that was built without this file
         return [stat.pid for stat in scan() if stat.parent == own]
+
+
+def _is_protected(stat: ProcessStat) -> bool:
+    """Tell whether this process may send no signals to that one."""
+    try:
+        os.kill(stat.pid, 0)
+    except PermissionError:
+        return True
+    except ProcessLookupError:
+        return False
+    return False
 
 
 def _send(stat: ProcessStat, number: signal.Signals) -> None:

@@ -13,6 +13,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import selectors
@@ -25,7 +26,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, TYPE_CHECKING, Literal
 
 from plainbox.processes import ProcessStat
 from plainbox.tasks.child import Child
@@ -33,7 +34,10 @@ from plainbox.tasks.deadline import Deadline
 from plainbox.tasks.identity import ProcessIdentity
 from plainbox.tasks.output import CancelToken, OutputSink, StreamName
 
-__all__ = ["GRACE_S", "Ending", "supervise"]
+if TYPE_CHECKING:
+    from plainbox.tasks.users import Way
+
+__all__ = ["GRACE_S", "Ending", "Interruption", "supervise"]
 
 GRACE_S = 5.0
 SETTLE_S = 0.2
@@ -45,12 +49,22 @@ MOST_NAMES = 10
 
 
 @dataclass(frozen=True)
+class Interruption:
+    """That another machine was away while a job ran there, and is back: its boot ids, "" for what is not known."""
+
+    host: str
+    boot_before: str
+    boot_now: str
+
+
+@dataclass(frozen=True)
 class Ending:
     """How a supervised process ended.
 
     ``return_code`` is None when it could not be ended at all. ``ended_by`` says what ended it if it did not end by
     itself; ``left`` are the processes that outlived it and were ended, ``survivors`` those that could not be.
-    ``leftovers`` are names of files in its private working directory, relative to it.
+    ``leftovers`` are names of files in its private working directory, relative to it. ``host`` is where it ran, None for
+    this machine; with ``interruption`` nobody knows how it ended.
     """
 
     process: ProcessIdentity
@@ -61,6 +75,8 @@ class Ending:
     left: tuple[ProcessStat, ...]
     survivors: tuple[ProcessStat, ...]
     leftovers: tuple[str, ...] = ()
+    host: str | None = None
+    interruption: Interruption | None = None
 
 
 def supervise(
@@ -75,16 +91,21 @@ def supervise(
     grace_s: float = GRACE_S,
     give_up_s: float = GIVE_UP_S,
     tick: Callable[[], None] = lambda: None,
+    poll: Callable[[], float] = lambda: COLLECT_EVERY_S,
+    way: Way | None = None,
+    pty: bool = False,
 ) -> Ending:
     """Run ``argv``, whose first item names a program as in a shell, to its end.
 
-    Raises :class:`~plainbox.errors.JobStartError` when the process cannot be started. What ``started``, ``output`` and
-    ``tick``, which is called at every turn of the loop, raise comes through, once the process and its family are ended.
+    It becomes another user by ``way``; with ``pty`` its output is a terminal, and all of it counts as standard output.
+    Raises :class:`~plainbox.errors.JobStartError` when the process cannot be started. What ``started``, ``output``,
+    ``tick`` and ``poll`` raise comes through, once the process and its family are ended. The last two are called at every
+    turn of the loop; ``poll`` returns in how many seconds the next one is to come at the latest.
     """
-    child = Child(argv, environment, working_directory)
+    child = Child(argv, environment, working_directory, way, pty=pty)
     try:
         with ExitStack() as resources:
-            supervision = _Supervision(child, output, cancel, deadline, grace_s, give_up_s, tick, resources)
+            supervision = _Supervision(child, output, cancel, deadline, grace_s, give_up_s, tick, poll, resources)
             started(child.family.leader)
             return supervision.run()
     except BaseException:
@@ -106,6 +127,7 @@ class _Supervision:
         grace_s: float,
         give_up_s: float,
         tick: Callable[[], None],
+        poll: Callable[[], float],
         resources: ExitStack,
     ) -> None:
         self._child = child
@@ -115,14 +137,15 @@ class _Supervision:
         self._grace_s = grace_s
         self._give_up_s = give_up_s
         self._tick = tick
+        self._poll = poll
         self._ended_by: Literal["deadline", "cancel"] | None = None
         self._killed = False
         self._next_step_at_s = float("inf") if deadline is None else deadline.at_s
         self._longest_wait_s = COLLECT_EVERY_S
         self._streams: dict[int, StreamName] = {}
         self._selector = resources.enter_context(selectors.DefaultSelector())
-        self._watch_stream(child.stdout, "stdout")
-        self._watch_stream(child.stderr, "stderr")
+        for pipe, stream in child.outputs:
+            self._watch_stream(pipe, stream)
         self._watch_end(resources)
         self._watch_cancel(resources)
 
@@ -216,7 +239,7 @@ class _Supervision:
     def _turn(self, timeout_s: float) -> None:
         """Wait for something to happen and deal with it."""
         self._tick()
-        for key, _ in self._selector.select(max(timeout_s, 0)):
+        for key, _ in self._selector.select(max(min(timeout_s, self._poll()), 0)):
             key.data()
 
     def _read(self, descriptor: int, size: int = READ_SIZE) -> int:
@@ -225,6 +248,10 @@ class _Supervision:
             data = os.read(descriptor, size)
         except BlockingIOError:
             return 0
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            data = b""  # the end of what comes through a terminal
         if data:
             self._output.write(self._streams[descriptor], data)
         else:
@@ -240,9 +267,21 @@ class _Supervision:
         while (now_s := time.monotonic()) < until_s and not self._cancel.hurried and self._child.family.anybody_left():
             self._turn(min(until_s - now_s, SHORT_PAUSE_S))
         for descriptor in tuple(self._streams):
+            if os.isatty(descriptor):
+                self._empty_terminal(descriptor)
+                continue
             size = _readable_bytes(descriptor)
             while size > 0 and (taken := self._read(descriptor, min(size, READ_SIZE))):
                 size -= taken
+
+    def _empty_terminal(self, descriptor: int) -> None:
+        """Take what is in a terminal: the kernel says of a part of it only, and hands it on bit by bit."""
+        until_s = time.monotonic() + SETTLE_S
+        while descriptor in self._streams and time.monotonic() < until_s:
+            if not self._read(descriptor):
+                if self._child.family.anybody_left():
+                    return
+                self._turn(SHORT_PAUSE_S)
 
     def _end_the_rest(self) -> tuple[list[ProcessStat], list[ProcessStat]]:
         family = self._child.family

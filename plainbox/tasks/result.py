@@ -7,13 +7,17 @@ report that says so); an exception means that the execution itself could not be 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from plainbox.errors import SerializationError
+from plainbox.tasks.serialization.serializer import SerializableValue
 
 __all__ = ["Result"]
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
+class Result(SerializableValue):
     """A value, or the exception that took its place. Exceptions are equal when their type and arguments are."""
 
     value: object = None
@@ -42,3 +46,13 @@ class Result:
         if self.exception is not None:
             raise self.exception
         return self.value
+
+    def serialized(self) -> dict[str, object]:
+        return {"value": self.value, "exception": self.exception}
+
+    @classmethod
+    def deserialize(cls, values: object) -> Result:
+        exception = values.get("exception") if isinstance(values, Mapping) and len(values) == 2 else values
+        if not isinstance(values, Mapping) or not (exception is None or isinstance(exception, BaseException)):
+            raise SerializationError("this is no result")
+        return cls(values.get("value"), exception)

@@ -13,8 +13,12 @@ import tempfile
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from plainbox.tasks.identity import name_of_owner
+
+if TYPE_CHECKING:
+    from plainbox.tasks.users import Way
 
 __all__ = ["MOST_LEFTOVERS", "Workplace", "has_mounts"]
 
@@ -25,10 +29,20 @@ REMOVAL_LIMIT_S = 60
 
 
 class Workplace:
-    """A new directory that nobody else can look into. Its maker clears it."""
+    """A new directory that nobody else can look into, but for the user that a program becomes by ``way``.
 
-    def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix=name_of_owner("plainbox-job-")))
+    Its maker clears it.
+    """
+
+    def __init__(self, way: Way | None = None) -> None:
+        self._way = way
+        self._top = Path(tempfile.mkdtemp(prefix=name_of_owner("plainbox-job-")))
+        self.path = self._top
+        if way is not None:
+            # Whoever sees the outer directory does not know the name of the one in it.
+            way.let_through(str(self._top))
+            self.path = Path(tempfile.mkdtemp(prefix="", dir=self._top))
+            way.hand_over(str(self.path))
 
     def clear(self) -> tuple[str, ...]:
         """Remove the directory and return the relative names of what was left in it, at most ``MOST_LEFTOVERS``.
@@ -36,6 +50,14 @@ class Workplace:
         An empty directory is named with a slash at its end; bytes that are no UTF-8 are shown as escapes. Where a job
         has left something mounted nothing is removed: it could be anything, the whole machine included.
         """
+        try:
+            return self._clear()
+        finally:
+            if self._top != self.path:
+                with suppress(OSError):
+                    os.rmdir(self._top)
+
+    def _clear(self) -> tuple[str, ...]:
         with suppress(OSError):
             # What nearly every job leaves: an empty directory, or none.
             os.rmdir(self.path)
@@ -54,7 +76,7 @@ class Workplace:
         if has_mounts(self.path):
             _log.warning("A job has left something mounted in its working directory; not removed: %s", self.path)
         else:
-            _remove(self.path)
+            _remove(self.path, self._way)
         return left
 
 
@@ -100,13 +122,18 @@ def _printable(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _remove(path: Path) -> None:
+def _remove(path: Path, way: Way | None) -> None:
     try:
         shutil.rmtree(path)
     except (OSError, RecursionError):
+        if way is not None:
+            with suppress(OSError):
+                way.hand_over(str(path))
+                way.remove(str(path))
         # Directories without write permission, or nested deeper than Python recurses. Neither tool follows links.
         for tool in (("chmod", "-R", "u+rwX"), ("rm", "-rf")):
-            _run(*tool, "--", str(path))
+            if path.exists():
+                _run(*tool, "--", str(path))
         if path.exists():
             _log.warning("The working directory of a job could not be removed: %s", path)
 

@@ -79,7 +79,7 @@ class ScriptedEngine(ExecutionEngine):
         self._pids = itertools.count(_FIRST_PID)
         self.executed: list[str] = []
 
-    def execute(self, job: JobDefinition, surroundings: Surroundings, *, advice_chain: str = "default") -> Result:
+    def execute(self, job: JobDefinition, surroundings: Surroundings, *, advice_chain: str | None = None) -> Result:
         try:
             ShellJobTask.from_unit(job)  # a job that has nothing to run is refused in the same words
             if surroundings.cancel.cancelled:

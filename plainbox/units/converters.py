@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import NoReturn, TypeAlias
 
 from plainbox.errors import FieldError
-from plainbox.units.record import Value
+from plainbox.units.record import JsonValue, Value
 from plainbox.units.scanner import Token, scan
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "duration",
     "flag",
     "flag_words",
+    "function",
     "identifier",
     "lines",
     "mapping",
@@ -32,6 +33,7 @@ __all__ = [
     "reference",
     "references",
     "text",
+    "typed_scalar",
     "values",
     "words",
 ]
@@ -42,6 +44,9 @@ MAX_DURATION_LENGTH = 60
 _MAX_MAPPINGS = 1000  # each stands for a job of its own
 _MAX_DIGITS = 18  # more than anything counts, less than 64 bits
 _DURATION = re.compile(r"(?:([0-9]+)h)?[ :]*(?:([0-9]+)m)?[ :]*(?:([0-9]+)s)?")
+_FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+#: What is no text in JSON, and in YAML without quotes.
+_LITERAL = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?|[tT]rue|TRUE|[fF]alse|FALSE|[nN]ull|NULL")
 _TRUE = {"yes", "true", "on", "1", "y", "t"}
 _FALSE = {"no", "false", "off", "0", "n", "f"}
 
@@ -171,9 +176,9 @@ def duration(value: Value, namespace: str | None = None) -> float:
     return seconds
 
 
-def mapping(value: Value, namespace: str | None = None) -> Mapping[str, Value]:
-    """Return a mapping from a YAML mapping or from the text of a JSON object."""
-    result = _from_json(value) if isinstance(value, str) else value
+def mapping(value: Value, namespace: str | None = None) -> Mapping[str, JsonValue]:
+    """Return a mapping from a YAML mapping or from the text of a JSON object; its values keep their types."""
+    result = _json(value) if isinstance(value, str) else _typed(value)
     if not isinstance(result, dict):
         raise FieldError("a mapping is wanted here", hint="in PXU files write a JSON object")
     return result
@@ -189,19 +194,59 @@ def mappings(value: Value, namespace: str | None = None) -> tuple[Mapping[str, V
     return tuple(item for item in result if isinstance(item, dict))
 
 
-def values(value: Value, namespace: str | None = None) -> tuple[Value, ...]:
-    """Return the items of a YAML list or of the text of a JSON array."""
-    result = _from_json(value) if isinstance(value, str) else value
+def function(value: Value, namespace: str | None = None) -> str:
+    """Return what names a Python function: ``package.module:name``, the name dotted where it is in a class."""
+    result = text(value)
+    if not _FUNCTION.fullmatch(result):
+        raise FieldError(f"{result[:60]!r} names no function", hint="write it like package.module:name")
+    return result
+
+
+def values(value: Value, namespace: str | None = None) -> tuple[JsonValue, ...]:
+    """Return the items of a YAML list or of the text of a JSON array; they keep their types."""
+    result = _json(value) if isinstance(value, str) else _typed(value)
     if not isinstance(result, list):
         raise FieldError("a list is wanted here", hint="in PXU files write a JSON array")
     return tuple(result)
 
 
 def _from_json(value: str) -> Value:
+    return _as_text(_json(value))
+
+
+def _typed(value: Value) -> JsonValue:
+    """Return a value of a YAML unit with the types that it has there; see :func:`typed_scalar`."""
+    if isinstance(value, dict):
+        return {key: _typed(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_typed(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    if len(value) > 1 and value[0] == value[-1] == "'":
+        return value[1:-1]
+    return _json(value.lower()) if _LITERAL.fullmatch(value) else value
+
+
+def typed_scalar(value: str, *, plain: bool) -> str:
+    """Return a scalar of YAML as the text that stands for it where types count; ``plain`` is one without quotes.
+
+    Numbers, true, false and null are the texts that they are; what only looks so, or is filled in later, has quotes.
+    """
+    if plain and value in ("", "~"):
+        return "null"
+    ambiguous = value[:1] == "'" or "{" in value or _LITERAL.fullmatch(value) is not None
+    return f"'{value}'" if ambiguous and not (plain and _LITERAL.fullmatch(value)) else value
+
+
+def _json(value: str) -> JsonValue:
     import json
 
+    def no_number(word: str) -> JsonValue:
+        raise FieldError(f"not JSON: {word} is no number")
+
     try:
-        return _as_text(json.loads(value))
+        result: JsonValue = json.loads(value, parse_constant=no_number)
+        return result
     except json.JSONDecodeError as error:
         raise FieldError(f"not JSON: {error.msg}", line=error.lineno - 1) from None
     except ValueError:

@@ -206,6 +206,18 @@ VALUES = FieldType(
 )
 
 
+FUNCTION = FieldType(
+    "function",
+    converters.function,
+    {
+        "description": "A Python function: `package.module:name`.",
+        "type": "string",
+        "pattern": r"^\s*[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*\s*$",
+        "patternErrorMessage": "write it like package.module:name",
+    },
+)
+
+
 def choice(*allowed: str) -> FieldType[str]:
     """Return the type whose values are the given words."""
 

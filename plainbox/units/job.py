@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterator, Mapping
 
 from plainbox.units import converters, fields
@@ -22,6 +23,7 @@ PLUGINS = (*AUTOMATED_PLUGINS, *_MANUAL_PLUGINS)
 #: Flag -> what it does.
 FLAGS: Mapping[str, str] = {
     "simple": "the plugin is shell",
+    "pty": "the output of the job goes to a terminal of its own, for programs that show nothing in a pipe",
     "noreturn": "the job ends the program that runs it: a reboot, a power-off",
     "autorestart": "the session goes on by itself after a reboot",
     "preserve-cwd": "run in the directory of Plainbox, not in a temporary one",
@@ -46,6 +48,10 @@ _AFTER_SUSPEND = {
     "also-after-suspend": ("after-suspend-", f"{_SUSPEND_NAMESPACE}::suspend/suspend_advanced_auto"),
     "also-after-suspend-manual": ("after-suspend-manual-", f"{_SUSPEND_NAMESPACE}::suspend/suspend_advanced"),
 }
+
+
+_CHAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_ADVICE_PARAMETER = re.compile(r"[A-Za-z][A-Za-z0-9_-]*\.[A-Za-z][A-Za-z0-9_-]*\s*:\s*\S.*")
 
 
 def _default_plugin(job: JobDefinition) -> str | None:
@@ -183,7 +189,7 @@ class JobDefinition(Unit):
     )
     # What Plainbox adds to jobs
     function = Field(
-        fields.TEXT,
+        fields.FUNCTION,
         "The Python function that a function job calls: package.module:name.",
         required=lambda job: job.plugin == "function",
     )
@@ -356,6 +362,7 @@ class JobDefinition(Unit):
             yield self.issue(Code.WRONG, f"{self.user!r} is not root", severity=Severity.WARNING, field="user")
         yield from self._check_siblings()
         yield from self._check_program()
+        yield from self._check_advice()
 
     def _useless(self, field: str, message: str) -> Issue:
         return self.issue(Code.USELESS, message, severity=Severity.WARNING, field=field)
@@ -372,6 +379,16 @@ class JobDefinition(Unit):
                         field="siblings",
                         hint=closest(name, self.fields),
                     )
+
+    def _check_advice(self) -> Iterator[Issue]:
+        if self.advice_chain is not None and not _CHAIN_NAME.fullmatch(self.advice_chain):
+            message = f"{self.advice_chain[:60]!r} is no name of an advice chain"
+            yield self.issue(Code.WRONG, message, field="advice-chain", hint="letters, digits, '.', '_' and '-'")
+        for number, line in converters.numbered(self.value_of("advice-parameters") or "", lambda error: None):
+            if not _ADVICE_PARAMETER.fullmatch(line):
+                message = f"{line[:60]!r} is no parameter of an advice"
+                hint = "write advice.parameter: value"
+                yield self.issue(Code.WRONG, message, field="advice-parameters", line=number, hint=hint)
 
     def _check_program(self) -> Iterator[Issue]:
         imports: dict[str, str] = {}

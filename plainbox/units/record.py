@@ -13,9 +13,12 @@ import attrs
 
 from plainbox.units.origin import Origin
 
-__all__ = ["Place", "Record", "Value"]
+__all__ = ["JsonValue", "Place", "Record", "Value"]
 
 Value: TypeAlias = "str | list[Value] | dict[str, Value]"
+
+#: What fields have that keep the types of JSON.
+JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, JsonValue] | None"
 
 #: Where the lines of a text or the items of a list are, counted from the first line of the record: the first of them
 #: when the others follow it without a gap, otherwise each.

@@ -15,6 +15,7 @@ import attrs
 import yaml
 
 from plainbox.errors import UnitSyntaxError
+from plainbox.units.converters import typed_scalar
 from plainbox.units.origin import Origin
 from plainbox.units.record import Place, Record, Value
 
@@ -28,6 +29,8 @@ _MAX_DEPTH = 50
 _MAX_SKIPPED_DEPTH = 1000
 _CORE_TAG = "tag:yaml.org,2002:"
 _MERGE = "<<"
+#: Fields in whose lists and mappings scalars keep their types.
+_TYPED = ("args", "kwargs")
 _SHOWN = 60  # characters of a name that an error quotes
 _TOO_DEEP = "the document is nested too deeply"
 
@@ -108,6 +111,8 @@ class _Document:
         self._ended = False
         self._level = 0
         self._last_line = 0
+        #: Whether what is read belongs to a field in which types count.
+        self._typed = False
 
     def read(self) -> Record | None:
         event = self._next()
@@ -162,6 +167,15 @@ class _Document:
         assert isinstance(event, yaml.ScalarEvent)
         return self._scalar(event)
 
+    def _value_of(self, key: str, event: yaml.Event, depth: int) -> _Node:
+        """Read the value of a field; the text of one is what its field makes of it, whatever it looks like."""
+        outside = self._typed
+        self._typed = outside or (key in _TYPED and isinstance(event, yaml.CollectionStartEvent))
+        try:
+            return self._value(event, depth)
+        finally:
+            self._typed = outside
+
     def _alias(self, event: yaml.AliasEvent, depth: int) -> _Node:
         name = event.anchor or ""
         node = self._anchors.get(name)
@@ -175,7 +189,10 @@ class _Document:
 
     def _scalar(self, event: yaml.ScalarEvent) -> _Node:
         self._check_tag(event)
-        value = None if _is_null(event) else str(event.value)
+        if self._typed:
+            value: Value | None = typed_scalar(str(event.value), plain=not event.style and event.tag is None)
+        else:
+            value = None if _is_null(event) else str(event.value)
         return self._remember(event, _Node(value, 1, 0, self._text_place(event)))
 
     def _text_place(self, event: yaml.ScalarEvent) -> Place:
@@ -221,7 +238,7 @@ class _Document:
             key = str(key_event.value)
             if key in own:
                 raise self._error(key_event, f"the field {key[:_SHOWN]!r} is given twice")
-            node = self._value(self._next(), depth + 1)
+            node = self._value_of(key, self._next(), depth + 1)
             size = self._checked(size + node.size, key_event)
             height = max(height, node.height)
             if key == _MERGE and not key_event.style:

@@ -86,14 +86,14 @@ def test_tables_have_one_shape() -> None:
 def test_exit_codes() -> None:
     """The page and the README name the exit codes of all errors and of the command line, and no others."""
     from plainbox import streams
-    from plainbox.cli import running
+    from plainbox.cli import running, stopping
 
     known = {
         error.exit_code for error in vars(errors).values() if isinstance(error, type) and hasattr(error, "exit_code")
     }
-    for module in (streams, running):
+    for module in (streams, running, stopping):
         known |= {value for name, value in vars(module).items() if name.startswith("EXIT_")}
-    known |= {0, 1, *running._SIGNAL_EXIT.values()}
+    known |= {0, 1, *stopping._EXIT_CODES.values()}
     page = {int(code) for code in re.findall(r"^\| ([0-9]+) \|", read("exit-codes"), re.MULTILINE)}
     assert page == known
     readme = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Exit codes")[2].partition("\n## ")[0]

@@ -91,6 +91,41 @@ def test_every_lost_result_leaves_a_session_to_go_on_with(plainbox, killed: Path
     assert len(outcomes) == 6
 
 
+CUT_UNITS = (
+    "id: found\nplugin: resource\ncommand: printf 'n: 1\\n\\n'; echo looking >&2; sleep 0.3; printf 'n: 3\\n'\n\n"
+    'id: killer\nplugin: shell\ncommand: test -e "$MARK" || { touch "$MARK"; kill -KILL $PPID; sleep 20; }\n\n'
+    "id: needs\nplugin: shell\nrequires: found.n == '3'\ncommand: true\n\n"
+    "unit: template\ntemplate-resource: found\nid: made-{n}\nplugin: shell\ncommand: echo {n}\n\n"
+    "unit: test plan\nid: plain\n_name: Plain\ninclude:\n found\n killer\n needs\n\n"
+    "unit: test plan\nid: made\n_name: Made\nbootstrap_include: found\ninclude:\n killer\n needs\n made-.*\n"
+)
+
+
+@pytest.mark.parametrize("salvaged", [False, True], ids=["resumed", "salvaged"])
+@pytest.mark.parametrize("plan", ["plain", "made"])
+@pytest.mark.parametrize("lines", [0, 4], ids=["empty", "first record"])
+def test_cut_log_of_a_resource_job(plainbox, provider, tmp_path: Path, plan: str, lines: int, salvaged: bool) -> None:
+    """Nothing is decided by what is left of it: the job runs again, and what needs it runs then."""
+    mark = str(tmp_path / "mark")
+    plainbox.run("run", "--no-input", "--provider", provider(CUT_UNITS), plan, code=-9, MARK=mark)
+    [log] = plainbox.sessions.glob("*.session/io-logs/*found*.iolog")
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:lines]))
+    assert "found" in plainbox.run("session", "verify", code=3).stdout
+    if salvaged:
+        assert "Go on with" in plainbox.run("session", "salvage", code=1).stderr
+        assert "good" in plainbox.run("session", "verify").stdout
+    resumed = plainbox.run("resume", "--no-input", code=1, MARK=mark)
+    assert "cannot be read" in resumed.stderr
+    jobs = {job_id.removeprefix("org.example::"): job for job_id, job in plainbox.jobs().items()}
+    assert {name: job["outcome"] for name, job in jobs.items()} == {
+        "found": "pass",
+        "killer": "crash",
+        "needs": "pass",
+        **({"made-1": "pass", "made-3": "pass"} if plan == "made" else {}),
+    }
+    assert len(jobs["found"]["attempts"]) == 3
+
+
 def test_session_without_its_beginning_can_be_looked_at(plainbox, killed: Path) -> None:
     """With the first dump what was selected is lost; that is said, and the results are there."""
     path = killed / "journal-000001.pbj"

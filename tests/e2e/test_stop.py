@@ -180,6 +180,9 @@ class Terminal:
         os.write(self._master, b"\x03")
         self._read(answer)
 
+    def wait_for(self, text: str) -> None:
+        self._read(text)
+
     def hang_up(self) -> int:
         os.close(self._master)
         return self._process.wait(60)
@@ -233,14 +236,41 @@ def test_interrupt_while_the_shutdown_is_awaited(plainbox, on_terminal, tmp_path
     boot_file.write_text("first")
     variables = {"PLAINBOX_BOOT_ID_FILE": str(boot_file)}
     terminal = on_terminal("echo gone", "noreturn", **variables)
-    time.sleep(0.5)
-    terminal.interrupt("Stopping when this job has ended")
+    terminal.wait_for("long has returned: waiting for the machine to go down, 5 min 00 s at most")
+    terminal.interrupt("Stopping when the machine has gone down or 300 s are over; once more stops now")
     time.sleep(0.5)
     assert terminal.end(signal_number=signal.SIGTERM) == 143
     assert outcomes(plainbox) == {"long": None, "next": None}
     boot_file.write_text("second")
     plainbox.run("resume", "--no-input", **variables)
     assert outcomes(plainbox) == {"long": "pass", "next": "pass"}
+
+
+def test_shutdown_that_is_not_waited_for(plainbox, on_terminal) -> None:
+    """A person who does not wait for the end of the machine has ended the job, and the session goes on after it."""
+    terminal = on_terminal("echo gone", "noreturn")
+    terminal.wait_for("waiting for the machine to go down")
+    terminal.interrupt("once more stops now")
+    terminal.interrupt("Stopping now")
+    assert terminal.end() == 130
+    assert outcomes(plainbox) == {"long": "crash", "next": None}
+    assert plainbox.jobs()["org.example::long"]["comments"] == "cancelled: SIGINT"
+    assert "nothing has ended the test session" not in terminal.text
+    plainbox.run("resume", "--no-input", code=1)
+    assert outcomes(plainbox) == {"long": "crash", "next": "pass"}
+
+
+def test_shutdown_that_is_awaited_without_a_terminal(plainbox, provider) -> None:
+    """What is waited for is said without any interrupt, also in a log."""
+    directory = provider("id: nr\nplugin: shell\nflags: noreturn\ncommand: true\n")
+    process = plainbox.start("run", "--no-input", "--provider", directory, "nr")
+    assert process.stderr is not None
+    line = next(line for line in process.stderr if "waiting" in line)
+    assert line.startswith("org.example::nr has returned: waiting for the machine to go down, 5 min 00 s at most")
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "plainbox resume" in stderr
 
 
 @pytest.mark.parametrize("variables", [{}, {"FORCE_COLOR": "1"}, {"TERM": "dumb"}], ids=["plain", "forced", "dumb"])

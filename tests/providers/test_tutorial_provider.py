@@ -34,7 +34,7 @@ def test_the_page_builds_the_provider() -> None:
     del written["folders.provider"], written["units/typo.yaml"]
     there = {
         str(path.relative_to(TUTORIAL)): path.read_text()
-        for folder in ("units", "bin")
+        for folder in ("units", "bin", "python")
         for path in (TUTORIAL / folder).iterdir()
     }
     assert written == there
@@ -46,9 +46,9 @@ def test_it_is_clean(catalogue: Catalogue) -> None:
 
 
 def test_each_kind_of_job(catalogue: Catalogue) -> None:
-    """It has a job of each plugin, but for the deprecated one and the one that cannot be run yet, and a setup job."""
+    """It has a job of each plugin, but for the deprecated one, and a setup job."""
     plugins = {job.plugin for job in catalogue.of_kind(JobDefinition).values() if job.provider in catalogue.named}
-    assert plugins == set(PLUGINS) - {"user-verify", "function"}
+    assert plugins == set(PLUGINS) - {"user-verify"}
     assert catalogue.of_kind(SetupJobDefinition)
 
 
@@ -74,7 +74,9 @@ def test_what_needs_nobody(catalogue: Catalogue, tmp_path: Path, monkeypatch: py
             if job.provider in catalogue.named
         }
     assert outcomes == {
-        **dict.fromkeys(("scratch", "folder", "home", "list-tmp", "list-usr", "write", "note"), "pass"),
+        **dict.fromkeys(
+            ("scratch", "folder", "home", "list-tmp", "list-usr", "write", "note", "space", "entries"), "pass"
+        ),
         "archive": "skipped-resource",
         "stick": "skipped-manifest",
         "explain": "not-supported",

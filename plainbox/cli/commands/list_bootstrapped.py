@@ -12,10 +12,11 @@ import tempfile
 from pathlib import Path
 
 from plainbox.cli.arguments import add_json, add_providers, load_catalogue
+from plainbox.cli.chains import chains_of, engine_with
 from plainbox.cli.console.progress import first_reason
 from plainbox.cli.output import print_json, print_table, warn
 from plainbox.cli.plans import report_plan
-from plainbox.cli.running import exit_code_of_stop, stopping_on_signals
+from plainbox.cli.stopping import StopSignals
 from plainbox.config import load_settings
 from plainbox.providers import Catalogue
 from plainbox.runner import Selection, SessionRun
@@ -43,11 +44,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _list(catalogue: Catalogue, selection: Selection, repository: SessionStorageRepository, *, as_json: bool) -> int:
     strict = load_settings().strict_template_expansion
-    with SessionRun.start(catalogue, selection, repository=repository, strict=strict) as session_run:
-        with stopping_on_signals(session_run.stop) as received:
+    engine = engine_with(chains_of(selection))
+    with SessionRun.start(catalogue, selection, repository=repository, strict=strict, engine=engine) as session_run:
+        with StopSignals(session_run.stop) as signals:
             ready = session_run.prepare(setup=False)
         if not ready:
-            return exit_code_of_stop(session_run.stop, received)
+            return signals.exit_code()
         state = session_run.state
         for job_state in state.job_state_map.values():
             if job_state.result.outcome not in (None, "pass"):

@@ -17,14 +17,16 @@ from typing import Final
 import attrs
 
 from plainbox.cli.arguments import add_providers, add_session, find_session, load_catalogue
+from plainbox.cli.chains import accept_changes, add_chain_changed, chains_of, engine_with, with_chains
 from plainbox.cli.console.choose import can_ask
 from plainbox.cli.output import say, warn
 from plainbox.cli.reports import Report, check_formats
-from plainbox.cli.running import EXIT_STOPPED, add_running, carry_through, is_durable, tell_settled, tidy_up
+from plainbox.cli.running import add_running, carry_through, is_durable, tell_settled, tidy_up
+from plainbox.cli.stopping import EXIT_STOPPED, StopSignals
 from plainbox.cli.stored import stored_metadata, stored_providers
 from plainbox.config import Settings, load_settings
 from plainbox.errors import SessionError, UsageError
-from plainbox.runner import SessionRun
+from plainbox.runner import SessionRun, StopRequest
 from plainbox.runner.interrupted import CHOICES, Decision, ResumePolicy
 from plainbox.runner.phases import APP_ID
 from plainbox.runner.selection import Selection, WantedReport
@@ -52,11 +54,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="go on as after a restart: ask nothing, and leave a session that is over or in use as it is",
     )
     parser.add_argument(
-        "--outcome", choices=CHOICES, help="what became of the job that was running; rerun tries it again"
+        "--outcome", choices=CHOICES, help="what became of the jobs that were running; rerun tries them again"
     )
     parser.add_argument(
         "--comment", metavar="TEXT", help="why, with --outcome; blockers cannot fail or be skipped without"
     )
+    add_chain_changed(parser)
     for option, flag, text in _FLAGS:
         parser.add_argument(option, dest="flags", action="append_const", const=flag, default=[], help=text)
 
@@ -116,30 +119,40 @@ def go_on(
     # Before the session is opened: that gives the interrupted job its verdict.
     check_formats(catalogue.units, arguments.reports)
     stored = Selection.from_blob(metadata.app_blob)
-    selection = _with_options(stored, arguments)
+    chains = chains_of(stored)
+    accept_changes(stored, chains, arguments)
+    selection = with_chains(_with_options(stored, arguments), chains)
     settings = load_settings()
     if not is_durable(arguments, settings):
         storage = SessionStorage(storage.location, durable=False)
-    with SessionRun.reopen(
-        catalogue,
-        storage,
-        timeout_s=selection.timeout_s,
-        max_log_bytes=settings.max_log_bytes,
-        insist=insist,
-        flags=flags,
-        policy=_policy(settings, decision, asks=can_ask() and not arguments.no_input),
-        tick=tick,
-    ) as session_run:
-        if selection != stored:
-            session_run.state.metadata.app_blob = selection.as_blob()
-        if "stuck" in session_run.state.metadata.flags:
-            tell_settled(session_run)
-            say(f"Session {storage.id} was opened again and again without a new result.")
-            say(f"Try once more with: plainbox resume --insist {storage.id}")
-            return EXIT_STOPPED
-        # Those of the session were checked when it was begun: one that cannot be written now costs no result.
-        arguments.reports = [Report(report.format, report.path, report.options) for report in selection.reports]
-        code = carry_through(session_run, arguments)
+    stop = StopRequest() if tick is None else StopRequest(tick)
+    with StopSignals(stop) as signals:
+        with stop.awaiting("what was interrupted has its result"):
+            session_run = SessionRun.reopen(
+                catalogue,
+                storage,
+                timeout_s=selection.timeout_s,
+                max_log_bytes=settings.max_log_bytes,
+                insist=insist,
+                flags=flags,
+                policy=_policy(settings, decision, signals if can_ask() and not arguments.no_input else None),
+                stop=stop,
+                engine=engine_with(chains),
+                jobs=arguments.jobs,
+            )
+        with session_run:
+            if not session_run.is_settled:
+                return signals.tell_stopped(storage.id)
+            if selection != stored:
+                session_run.state.metadata.app_blob = selection.as_blob()
+            if "stuck" in session_run.state.metadata.flags:
+                tell_settled(session_run)
+                say(f"Session {storage.id} was opened again and again without a new result.")
+                say(f"Try once more with: plainbox resume --insist {storage.id}")
+                return EXIT_STOPPED
+            # Those of the session were checked when it was begun: one that cannot be written now costs no result.
+            arguments.reports = [Report(report.format, report.path, report.options) for report in selection.reports]
+            code = carry_through(session_run, arguments, signals)
     tidy_up(settings)
     return code
 
@@ -161,12 +174,13 @@ def _with_options(selection: Selection, arguments: argparse.Namespace) -> Select
     )
 
 
-def _policy(settings: Settings, decision: Decision | None, *, asks: bool) -> ResumePolicy:
+def _policy(settings: Settings, decision: Decision | None, asking: StopSignals | None) -> ResumePolicy:
+    """Return what decides about what was running; nobody is asked unless there are signals that end the question."""
     from plainbox.cli.console.decide import ask_what_became
 
     return ResumePolicy(
         decision=decision,
-        ask=ask_what_became if asks else None,
+        ask=None if asking is None else asking.asking(ask_what_became),
         retry_by_default=settings.on_crash == "retry",
         noreturn_needs_reboot=settings.noreturn_same_boot == "crash",
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 
 from plainbox.cli.arguments import add_providers, load_catalogue
+from plainbox.cli.chains import add_chains, add_on, chains_of, engine_with, with_chains
 from plainbox.cli.commands.resume import go_on, newest_incomplete, wanted_reports
 from plainbox.cli.console.choose import can_ask, choose, confirm
 from plainbox.cli.output import say
@@ -33,6 +34,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--exclude", metavar="PATTERN", action="append", default=[], help="leave these jobs out")
     parser.add_argument("--match", metavar="PATTERN", action="append", default=[], help="keep only these jobs")
     parser.add_argument("--title", help="name of the session; that of the plan by default")
+    add_on(parser)
+    add_chains(parser)
     add_running(parser)
 
 
@@ -46,14 +49,17 @@ def run(arguments: argparse.Namespace) -> int:
     selection = _selection(catalogue, arguments, asks)
     check_formats(catalogue.units, arguments.reports)
     settings = load_settings()
+    chains = chains_of(selection)
     with SessionRun.start(
         catalogue,
-        selection,
+        with_chains(selection, chains),
         title=arguments.title,
         timeout_s=arguments.timeout,
         max_log_bytes=settings.max_log_bytes,
         strict=settings.strict_template_expansion,
         durable=is_durable(arguments, settings),
+        engine=engine_with(chains),
+        jobs=arguments.jobs,
     ) as session_run:
         code = carry_through(session_run, arguments)
     tidy_up(settings)
@@ -70,6 +76,9 @@ def _selection(catalogue: Catalogue, arguments: argparse.Namespace, asks: bool) 
         "providers": [str(named_directory(directory).resolve()) for directory in arguments.providers],
         "timeout_s": arguments.timeout,
         "reports": wanted_reports(arguments.reports),
+        "chain": arguments.chain,
+        "on": arguments.on,
+        "advices": arguments.advices,
     }
     plans = [plan for plan in (_plan(catalogue, word) for word in words) if plan is not None]
     if plans and len(words) > 1:
@@ -136,7 +145,8 @@ def _offer_resume(arguments: argparse.Namespace) -> int | None:
     storage = newest_incomplete()
     if storage is None:
         return None
-    asked = [f"--{option}" for option in ("match", "exclude", "title") if getattr(arguments, option)]
+    options = {"match": "match", "exclude": "exclude", "title": "title", "chain": "chain", "advices": "advice"}
+    asked = [f"--{option}" for name, option in options.items() if getattr(arguments, name)]
     title = stored_metadata(storage).title
     what = f"{storage.id} ({title})" if title else storage.id
     if asked:

@@ -7,6 +7,7 @@ from plainbox.cli.console.progress import first_reason
 from plainbox.cli.output import duration
 from plainbox.cli.sessions.history import moment
 from plainbox.errors import SessionError, UsageError
+from plainbox.exporters.jsonstream import plain
 from plainbox.session.jobs import JobState
 from plainbox.session.manager import SessionManager
 from plainbox.session.metadata import RunningAttempt
@@ -67,6 +68,7 @@ def _attempt(result: JobResult, *, counts: bool) -> dict[str, object]:
         "boot_id": result.boot_id,
         "stale_definition": bool(result.get(STALE)),
         "log": log.get("path") if log is not None else None,
+        **{key: plain(result.get(key)) for key in ("subtests", "measurements", "attachments") if result.get(key)},
     }
 
 

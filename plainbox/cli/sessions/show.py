@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from plainbox.cli.arguments import add_json, add_providers, add_session, find_session
 from plainbox.cli.output import clean, duration, print_json, print_table, write
@@ -11,7 +12,9 @@ from plainbox.cli.sessions.attempts import ORIGINS, find_job, jobs_of, tails_of
 from plainbox.cli.sessions.facts import describe
 from plainbox.cli.sessions.history import events_of, openings_of
 from plainbox.cli.stored import open_stored, readable_part
+from plainbox.exporters.told import attachments, measurements, subtests
 from plainbox.session.manager import SessionManager
+from plainbox.session.result import MemoryJobResult
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -107,6 +110,7 @@ def _show_job(job: dict[str, object]) -> None:
             "counts" if attempt["counts"] and len(attempts) > 1 else "",
         )
         _show_attempt(f"Attempt {attempt['attempt']}: {', '.join(filter(None, known))}", attempt["comments"])
+        _show_told(attempt)
         _show_tail(attempt["log_tail"])
     if job["running_attempt"] is not None:
         _show_attempt(f"Attempt {job['running_attempt']}: {_outcome(job)}", None)
@@ -117,6 +121,17 @@ def _show_attempt(heading: str, comments: str | None) -> None:
     write(f"\n{heading}")
     for line in (comments or "").splitlines():
         write(f"  {clean(line)}")
+
+
+def _show_told(attempt: dict[str, Any]) -> None:
+    """Show what an attempt has told of itself."""
+    result = MemoryJobResult({key: attempt.get(key) for key in ("subtests", "measurements", "attachments")})
+    for part in subtests(result):
+        write(f"  {part.name}: {part.outcome or 'unknown'}{f' ({part.comment})' if part.comment else ''}")
+    for measurement in measurements(result):
+        write(f"  {measurement.text}")
+    for attachment in attachments(result):
+        write(f"  attached: {attachment.path} ({attachment.size} bytes)")
 
 
 def _show_tail(tail: object) -> None:

@@ -26,14 +26,14 @@ __all__ = ["InstallCommand"]
 
 _DEFINITIONS = "{prefix}/share/plainbox-providers-1"
 _FLAT = "{prefix}/lib/plainbox-providers-1/{name}"
-_DIRECTORIES = ("units", "jobs", "data", "bin", "locale")
+_DIRECTORIES = ("units", "jobs", "data", "bin", "locale", "python")
 _RELOCATABLE = "give each relocatable provider a prefix of its own"
 #: Layout -> directory of the provider -> where it goes; the definition is in "definition".
 _LAYOUTS = {
     "flat": {"definition": _DEFINITIONS, **{name: f"{_FLAT}/{name}" for name in _DIRECTORIES}},
     "unix": {
         "definition": _DEFINITIONS,
-        **{name: f"{{prefix}}/share/{{name}}/{name}" for name in ("units", "jobs", "data")},
+        **{name: f"{{prefix}}/share/{{name}}/{name}" for name in ("units", "jobs", "data", "python")},
         "bin": "{prefix}/lib/{name}/bin",
         "locale": "{prefix}/share/locale",
     },

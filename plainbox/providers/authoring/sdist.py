@@ -28,8 +28,8 @@ class SourceDistributionCommand(Command):
     """pack the sources into a tarball
 
     Writes dist/NAME-VERSION.tar.gz with manage.py, *.provider, README*, LICENSE*, COPYING*, lint.conf, unit.schema.json,
-    units, jobs, data, bin, src, po and tests, as far as there are such. The date of everything in it is SOURCE_DATE_EPOCH,
-    or that of the newest file: the same sources give the same tarball.
+    units, jobs, data, bin, python, src, po and tests, as far as there are such. The date of everything in it is
+    SOURCE_DATE_EPOCH, or that of the newest file: the same sources give the same tarball.
     """
 
     name = "sdist"
@@ -46,6 +46,7 @@ class SourceDistributionCommand(Command):
         "units",
         "jobs",
         "bin",
+        "python",
         "src",
         "data",
         "po",

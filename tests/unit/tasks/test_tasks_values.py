@@ -29,6 +29,7 @@ from plainbox.tasks.advices.timeout import TimeoutAdvice
 from plainbox.tasks.configuration import advice_by_name
 from plainbox.tasks.identifier import identifier_from_parts, short_form
 from plainbox.tasks.report import judge
+from plainbox.units import JobDefinition
 
 
 def test_result_is_a_value_or_an_exception():
@@ -86,8 +87,15 @@ def test_identifier_of_parts(one, other):
 
 
 def test_default_chain():
-    """The built-in chain is log, timeout."""
-    assert [type(advice) for advice in Configuration().get_advice_chain()] == [LoggingAdvice, TimeoutAdvice]
+    """The built-in chain of jobs begins with log and ends with timeout; that of functions is empty, and what is set
+    counts for both."""
+    configuration = Configuration()
+    job = JobDefinition({"id": "job", "plugin": "shell", "command": "true"})
+    of_jobs = configuration.chain_of(job).advices
+    assert (type(of_jobs[0]), type(of_jobs[-1])) == (LoggingAdvice, TimeoutAdvice)
+    assert configuration.get_advice_chain() == ()
+    configuration.add_advice_chain(of_jobs[0])
+    assert configuration.chain_of(job).advices == configuration.get_advice_chain() == of_jobs[:1]
 
 
 def test_unknown_chain():

@@ -222,13 +222,13 @@ def test_no_guess_is_made_for_a_text_of_megabytes() -> None:
 @pytest.mark.parametrize(
     ("convert", "text", "expected"),
     [
-        (converters.mapping, '{"a": 1, "b": [true, null], "c": null}', {"a": "1", "b": ["true", "null"]}),
+        (converters.mapping, '{"a": 1, "b": [true, null], "c": null}', {"a": 1, "b": [True, None], "c": None}),
         (converters.mappings, '[{"a": 1.5}]', ({"a": "1.5"},)),
-        (converters.values, '["a", 1]', ("a", "1")),
+        (converters.values, '["a", 1, "1", 2.0]', ("a", 1, "1", 2.0)),
     ],
 )
 def test_json_texts_become_values(convert: Callable[..., object], text: str, expected: object) -> None:
-    """JSON in a PXU file is what YAML would give: scalars are text."""
+    """JSON in a PXU file is what YAML would give: values of functions have types, others are text."""
     assert convert(text) == expected
 
 

@@ -68,7 +68,7 @@ LISTS = [
     ("estimated_duration: 1h 5m\n", "estimated_duration: 1h 5m\n"),
     ("cache: yes\n", "cache: true\n"),
     ('kwargs: {"a": [1, 2.5, "3", true], "b": {}, "c": null}\n',
-     "kwargs:\n  a:\n    - 1\n    - 2.5\n    - '3'\n    - true\n  b: {}\n"),
+     "kwargs: '{\"a\": [1, 2.5, \"3\", true], \"b\": {}, \"c\": null}'\n"),
     ('siblings: [{"id": "b", "_summary": "x"}]\n', "siblings:\n  - id: b\n    _summary: x\n"),
     # What is no good value stays what it is.
     ("estimated_duration: soon\n", "estimated_duration: soon\n"),
@@ -113,7 +113,8 @@ TEMPLATES = [
     # The blanks that it is filled in with part words.
     ("depends: a-{x:>5} b\n", "depends: a-{x:>5} b\n"),
     ("command: echo {x} {{y}}\n", "command: echo {x} {{y}}\n"),
-    ('kwargs: {{"a": "{x}", "{x}": "{{{{"}}\n', "kwargs:\n  a: '{x}'\n  '{x}': '{{{{'\n"),
+    # What types count in stays the text of a JSON object.
+    ('kwargs: {{"a": "{x}", "{x}": "{{{{"}}\n', "kwargs: '{{\"a\": \"{x}\", \"{x}\": \"{{{{\"}}'\n"),
     ("template-filter: r.a == '{{'\n", "template-filter:\n  - r.a == '{{'\n"),
     ("template-engine: jinja2\ndepends: a-{{ x }} b\n",
      "template-engine: jinja2\ndepends:\n  - a-{{ x }}\n  - b\n"),
