@@ -7,7 +7,8 @@ The sections ``[advice-chain:NAME]``, ``[remote:NAME]`` and ``[advice-rules]``. 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import difflib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -22,6 +23,8 @@ __all__ = ["AdviceSettings", "RemoteSection", "Text", "load_advice_settings"]
 _CHAIN: Final = "advice-chain:"
 _REMOTE: Final = "remote:"
 _RULES: Final = "advice-rules"
+_CHAIN_WORDS: Final = "advice-chain-"
+_REMOTE_WORDS: Final = "remote-"
 _ADVICES: Final = "advices"
 
 
@@ -64,6 +67,7 @@ def load_advice_settings() -> AdviceSettings:
         sections = sections_of(path)
         chains = {}
         for section, texts in sections.items():
+            _check_section(str(path), section)
             if section.startswith(_CHAIN):
                 _check_keys(path, section, texts)
                 if _ADVICES in texts:
@@ -88,16 +92,46 @@ def _of_variables(remotes: dict[str, RemoteSection]) -> Mapping[str, Text]:
     chains, found = {}, dict[str, dict[str, str]]()
     for variable, section, key, value in variables():
         source = f"the variable {variable}"
-        kind, _, name = section.replace("_", "-").replace("advice-chain:", "advice-chain-").partition("chain-")
-        if kind == "advice-" and name:
+        words = section.replace("_", "-").replace(":", "-")
+        if words.startswith(_CHAIN_WORDS) and words != _CHAIN_WORDS:
             if key.lower() != _ADVICES:
                 raise UsageError(f"{source}: a chain has no {key.lower()!r}", hint=f"write {_ADVICES.upper()}")
-            chains[name] = Text(value, source)
-        elif section.startswith(("remote_", "remote:")):
-            name = section[len("remote_") :].replace("_", "-")
+            chains[words.removeprefix(_CHAIN_WORDS)] = Text(value, source)
+        elif words.startswith(_REMOTE_WORDS) and words != _REMOTE_WORDS:
+            name = words.removeprefix(_REMOTE_WORDS)
             found.setdefault(name, {})[key.lower()] = value
             remotes[name] = RemoteSection(found[name], source)
+        else:
+            _check_variable(variable, words)
     return chains
+
+
+def _check_section(source: str, section: str) -> None:
+    """Raise :class:`UsageError` for a section that is nothing, and nearly one of these."""
+    if section == _RULES or any(section.startswith(kind) and section != kind for kind in (_CHAIN, _REMOTE)):
+        return
+    kind, _, name = section.replace("_", "-").lower().partition(":")
+    kind, _, blank_name = kind.strip().replace(" ", "-", kind.count(" ") and kind.startswith("advice ")).partition(" ")
+    meant = _near(kind, ("advice-chain", _RULES, "remote"))
+    if meant is not None:
+        shown = meant if meant == _RULES else f"{meant}:{(name or blank_name).strip() or 'NAME'}"
+        raise UsageError(f"{source}: [{section}] is no section", hint=f"did you mean [{shown}]?")
+
+
+def _check_variable(variable: str, words: str) -> None:
+    """The same for the section that a variable names, where ``-`` is all that there is between words."""
+    for meant in (_CHAIN_WORDS, _REMOTE_WORDS):
+        # The name behind it may have any number of words.
+        begin = "-".join(words.split("-")[: meant.count("-")])
+        if begin and _near(begin, (meant.rstrip("-"),)):
+            shown = f"PLAINBOX_CONF_{meant.replace('-', '_').upper()}NAME__{'ADVICES' if meant == _CHAIN_WORDS else 'KEY'}"
+            raise UsageError(f"the variable {variable} sets nothing", hint=f"did you mean {shown}?")
+    if _near(words, (_RULES,)):
+        raise UsageError(f"the variable {variable} sets nothing", hint=f"[{_RULES}] stands in configuration files")
+
+
+def _near(word: str, words: Sequence[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(word, words, 1, cutoff=0.85)), None)
 
 
 def _check_keys(path: Path, section: str, texts: Mapping[str, str]) -> None:

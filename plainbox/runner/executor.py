@@ -16,7 +16,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from plainbox.errors import JobStartError, SessionError
+from plainbox.errors import ChainError, JobStartError, SessionError
 from plainbox.runner.attempt import Attempt, Wiring
 from plainbox.runner.environment import JobEnvironment
 from plainbox.runner.interrupted import Circumstances, forget_left_result, judge, read_left_result
@@ -157,7 +157,8 @@ class JobExecutor:
             attempt.running = RunningAttempt(
                 attempt=number,
                 start_time=start_time,
-                boot_id=self._boot_id,
+                # A restart of this machine would be none of the machine that the job runs on.
+                boot_id=None if self._leaves_machine(job) else self._boot_id,
                 process_group=process.process_group,
                 start_ticks=process.start_ticks,
                 log=log.path,
@@ -286,6 +287,12 @@ class JobExecutor:
             raise
         for attempt in attempts:
             attempt.begun = True
+
+    def _leaves_machine(self, job: JobDefinition) -> bool:
+        try:
+            return any(advice.leaves_machine for advice in self._engine.configuration.chain_of(job).advices)
+        except ChainError:
+            return False
 
     @property
     def _resources(self) -> Mapping[str, Sequence[Mapping[str, str]]]:

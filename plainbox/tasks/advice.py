@@ -35,6 +35,8 @@ class Advice:
     changes_results: bool = True
     excludes: tuple[str, ...] = ()
     operator_only: tuple[str, ...] = ()
+    #: Whether executions inside of it are on another machine: what happens to this one says nothing about them.
+    leaves_machine = False
 
     def before(self, invocation: Invocation) -> None:
         """Run before the task.

@@ -21,8 +21,16 @@ from plainbox.config import AdviceSettings
 from plainbox.errors import ChainError
 from plainbox.tasks.advice import Advice
 from plainbox.tasks.configuration import LONGEST_CHAIN
-from plainbox.tasks.links import ChainLink, join_chain_errors, located, make_link, unit_parameters
-from plainbox.tasks.parameters import MASK, is_secret
+from plainbox.tasks.links import (
+    ChainLink,
+    UnitParameters,
+    check_remotes,
+    join_chain_errors,
+    located,
+    make_link,
+    secrets_in,
+    unit_parameters,
+)
 from plainbox.tasks.registry import unknown
 from plainbox.tasks.specs import INHERIT, AdviceSpec, Writing, parse_specs
 from plainbox.units.origin import Origin
@@ -62,6 +70,16 @@ class _Definition:
     commanded: bool = False
 
 
+@attrs.frozen(eq=False)
+class _Entry:
+    """An advice of a chain; ``outer`` is what stands for it in the definition of the chain itself."""
+
+    spec: AdviceSpec
+    definition: _Definition
+    outer_spec: AdviceSpec
+    outer_writing: Writing
+
+
 @attrs.frozen
 class _Rule:
     pattern: re.Pattern[str]
@@ -96,6 +114,7 @@ class Chains:
                 problems.append(ChainError(f"--advice {command} defines nothing", hint="write --advice NAME=ADVICES"))
             self._layers.append(dict(_definitions({name.strip(): writing}, problems, commanded=True)))
         self._rules = tuple(self._read_rules(settings, problems))
+        problems += check_remotes(settings.remotes)
         self._check(problems)
         if problems:
             raise join_chain_errors(problems)
@@ -105,9 +124,12 @@ class Chains:
         """The names of all chains there are."""
         return sorted({name for layer in self._layers for name in layer})
 
-    def of(self, job: JobDefinition) -> Chain:
-        """Return the chain of a job; :class:`ChainError` when what its unit says about it means nothing."""
-        name = self._chosen or self._ruled(job.id) or job.advice_chain or DEFAULT
+    def of(self, job: JobDefinition, *, as_id: str | None = None) -> Chain:
+        """Return the chain of a job, one that a template makes ``as_id`` maybe.
+
+        :class:`ChainError` when what its unit says about it means nothing.
+        """
+        name = self._chosen or self._ruled(as_id or job.id) or job.advice_chain or DEFAULT
         parameters = job.advice_parameters
         chain = self._made.get((name, parameters))
         if chain is None:
@@ -115,17 +137,20 @@ class Chains:
             chain = self.named(name, parameters, job.origin_of(field))
         return chain
 
-    def choice(self, job: JobDefinition) -> str:
-        """Return who says which chain a job gets."""
+    def choice(self, job: JobDefinition, *, as_id: str | None = None) -> str:
+        """Return who says which chain a job gets, one that a template makes ``as_id`` maybe."""
         if self._chosen is not None:
             return f"{_COMMAND_LINE}: --chain {self._chosen}"
-        rule = next((rule for rule in self._rules if rule.pattern.fullmatch(job.id)), None)
+        rule = next((rule for rule in self._rules if rule.pattern.fullmatch(as_id or job.id)), None)
         if rule is not None:
             return rule.source
         return f"{job.origin_of('advice-chain')}: advice-chain" if job.advice_chain else DEFAULT
 
     def named(self, name: str, parameters: tuple[str, ...] = (), origin: Origin | None = None) -> Chain:
-        """Return the chain of a name, with what a unit says about ``parameters``; ``origin`` is that of the unit."""
+        """Return the chain of a name, with what a unit says about ``parameters``; ``origin`` is that of the unit.
+
+        Of several advices of one name that is meant for the innermost.
+        """
         made = self._made.get((name, parameters))
         if made is not None:
             return made
@@ -133,13 +158,17 @@ class Chains:
             raise located(unknown("advice chain", name, self.names), origin)
         of_unit = unit_parameters(parameters, origin)
         links: list[ChainLink] = []
-        for spec, definition in self._specs(name, len(self._layers)):
-            link = make_link(spec, definition.writing, of_unit, self._remotes, commanded=definition.commanded)
+        entries = list(self._entries(name, len(self._layers)))
+        innermost = {entry.spec.name: entry for entry in entries}
+        for entry in entries:
+            meant = of_unit if innermost[entry.spec.name] is entry else UnitParameters(origin, {})
+            writing = entry.definition.writing
+            link = make_link(entry.spec, writing, meant, self._remotes, commanded=entry.definition.commanded)
             problem = _objection(link, links)
             if len(links) == LONGEST_CHAIN:
                 problem = f"the chain {name!r} has more than {LONGEST_CHAIN} advices"
             if problem is not None:
-                raise definition.writing.error(problem, spec.position, len(spec.name))
+                raise entry.outer_writing.error(problem, entry.outer_spec.position, len(entry.outer_spec.name))
             links.append(link)
         chain = Chain(name, tuple(link.advice for link in links), tuple(links))
         self._made[name, parameters] = chain
@@ -157,24 +186,25 @@ class Chains:
         named = {parameter.text for chain in chains for link in chain.links for parameter in link.parameters}
         for name in sorted(named & self._remotes.keys()):
             values = self._remotes[name].values
-            shown = (f"{key}={MASK if is_secret(key) else value}" for key, value in sorted(values.items()))
-            texts[f"remote {name}"] = ", ".join(shown)
+            texts[f"remote {name}"] = ", ".join(f"{key}={value}" for key, value in sorted(values.items()))
         return texts
 
     # -- definitions
 
-    def _specs(self, name: str, below: int) -> Iterator[tuple[AdviceSpec, _Definition]]:
+    def _entries(self, name: str, below: int) -> Iterator[_Entry]:
         """Yield what the strongest definition under layer number ``below`` is made of."""
         level = next((level for level in reversed(range(below)) if name in self._layers[level]), None)
         if level is None:
-            yield from self._specs(DEFAULT, len(self._layers))
+            yield from self._entries(DEFAULT, len(self._layers))
             return
         definition = self._layers[level][name]
         for spec in definition.specs:
             if spec.name == INHERIT:
-                yield from self._specs(name, level)
+                # Whatever does not fit in there, it is this that brings it.
+                spliced = self._entries(name, level)
+                yield from (attrs.evolve(entry, outer_spec=spec, outer_writing=definition.writing) for entry in spliced)
             else:
-                yield spec, definition
+                yield _Entry(spec, definition, spec, definition.writing)
 
     # -- rules and checks
 
@@ -220,11 +250,19 @@ def _definitions(
         try:
             if not _NAME.fullmatch(name):
                 raise ChainError(f"{name!r} is no name of a chain", origin=writing.origin)
-            yield name, _Definition(writing, parse_specs(writing), commanded)
+            specs = parse_specs(writing)
+            _check_inherit(specs, writing)
+            yield name, _Definition(attrs.evolve(writing, secrets=tuple(secrets_in(specs))), specs, commanded)
         except ChainError as error:
             problems.append(error)
             # Whoever names it is not wrong, too.
             yield name, _Definition(writing, (), commanded)
+
+
+def _check_inherit(specs: Iterable[AdviceSpec], writing: Writing) -> None:
+    for spec in specs:
+        if spec.name == INHERIT and spec.arguments:
+            raise writing.error(f"{INHERIT} has no parameters", spec.position, len(INHERIT))
 
 
 def _objection(link: ChainLink, outer: Iterable[ChainLink]) -> str | None:

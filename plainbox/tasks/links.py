@@ -7,7 +7,7 @@ Called for every spec of a chain when :mod:`plainbox.tasks.chains` makes it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
@@ -23,7 +23,18 @@ from plainbox.units.origin import Origin
 if TYPE_CHECKING:
     from plainbox.tasks.remote import Remote
 
-__all__ = ["ChainLink", "Parameter", "UnitParameters", "join_chain_errors", "located", "make_link", "unit_parameters"]
+__all__ = [
+    "ChainLink",
+    "Parameter",
+    "UnitParameters",
+    "check_of_unit",
+    "check_remotes",
+    "join_chain_errors",
+    "located",
+    "make_link",
+    "secrets_in",
+    "unit_parameters",
+]
 
 _UNIT_LINE = re.compile(r"([A-Za-z][A-Za-z0-9_-]*)\.([A-Za-z][A-Za-z0-9_-]*)\s*:\s*(.*)", re.DOTALL)
 _IN_UNIT = "advice-parameters"
@@ -63,7 +74,7 @@ class UnitParameters:
 
 
 def unit_parameters(lines: Sequence[str], origin: Origin | None) -> UnitParameters:
-    """Return what the lines ``advice.parameter: value`` of a unit say; :class:`ChainError` when they are none."""
+    """Return what the lines ``advice.parameter: value`` of a unit say; :class:`ChainError` when any of it means nothing."""
     texts: dict[str, dict[str, str]] = {}
     for line in lines:
         match = _UNIT_LINE.fullmatch(line)
@@ -72,8 +83,40 @@ def unit_parameters(lines: Sequence[str], origin: Origin | None) -> UnitParamete
             raise located(error, origin, _IN_UNIT)
         if match[1] not in known_advices():
             raise located(unknown("advice", match[1], known_advices()), origin, _IN_UNIT)
+        name = match[2].replace("-", "_")
+        try:
+            check_of_unit(match[1], name, match[3].strip())
+        except ChainError as error:
+            raise located(error, origin, f"{_IN_UNIT}: {match[1]}.{name}") from None
         texts.setdefault(match[1], {})[match[2].replace("-", "_")] = match[3].strip()
     return UnitParameters(origin, texts)
+
+
+def check_of_unit(advice: str, name: str, text: str) -> None:
+    """Raise :class:`ChainError` when a unit cannot say this about an advice, whatever chain its job gets."""
+    cls = advice_class(advice)
+    if name in cls.operator_only:
+        raise ChainError(
+            f"only configuration files and the command line set {name!r} of {advice}, not a provider",
+            hint="leave it out, and name a chain that an operator has defined",
+        )
+    declared = parameters_of(cls)
+    if name not in declared:
+        raise unknown(f"parameter of {advice}", name, declared)
+    declared[name].read(text)
+
+
+def secrets_in(specs: Iterable[AdviceSpec]) -> Iterator[tuple[int, int]]:
+    """Yield where in a text values are that their advices declare as secret."""
+    for spec in specs:
+        try:
+            declared = parameters_of(advice_class(spec.name))
+        except (ChainError, ValueError, TypeError):
+            continue  # told where the advice is made
+        for argument in spec.arguments:
+            declaration = declared.get(argument.name or next(iter(declared), ""))
+            if declaration is not None and declaration.secret:
+                yield argument.position, argument.end
 
 
 def located(error: ChainError, origin: Origin | None, what: str | None = None) -> ChainError:
@@ -111,7 +154,7 @@ def make_link(
     for argument in spec.arguments:
         reader.take(argument, commanded=commanded)
     for name, text in of_unit.texts.get(spec.name, {}).items():
-        reader.take_of_unit(name, text, of_unit.origin, cls.operator_only, commanded=commanded)
+        reader.take_of_unit(name, text, of_unit.origin, commanded=commanded)
     parameters = reader.complete()
     try:
         advice = cls(**reader.values)
@@ -153,17 +196,9 @@ class _Reader:
             length = max(1, len(argument.value))
             raise self._writing.error(str(error), argument.position, length, hint=error.hint) from None
 
-    def take_of_unit(
-        self, name: str, text: str, origin: Origin | None, operator_only: Sequence[str], *, commanded: bool
-    ) -> None:
-        """Take what the unit of the job says."""
+    def take_of_unit(self, name: str, text: str, origin: Origin | None, *, commanded: bool) -> None:
+        """Take what the unit of the job says, which is known to be possible."""
         try:
-            if name in operator_only:
-                raise ChainError(
-                    f"only configuration files and the command line set {name!r} of {self._spec.name}, not a provider",
-                    hint="leave it out, and name a chain that an operator has defined",
-                )
-            self._check_known(name)
             if not (commanded and name in self.values):
                 self._set(name, text, f"{origin}: {_IN_UNIT}", of_provider=True)
         except ChainError as error:
@@ -198,11 +233,23 @@ class _Reader:
         if declaration.kind is REMOTE:
             self.values[name] = _remote(text, self._remotes, of_provider=of_provider)
         else:
-            try:
-                self.values[name] = declaration.kind.read(text)
-            except ValueError as error:
-                raise ChainError(f"{name}: {masked[:80]!r} {error}") from None
+            self.values[name] = declaration.read(text)
         self._parameters[name] = Parameter(name, masked, source)
+
+
+def check_remotes(remotes: Mapping[str, RemoteSection]) -> list[ChainError]:
+    """Return what is wrong with remotes, whether or not a chain names them."""
+    if not remotes:
+        return []
+    from plainbox.tasks.remote import Remote
+
+    problems = []
+    for name, section in remotes.items():
+        try:
+            Remote.from_section(name, section.values, Origin(section.source, section.line))
+        except ChainError as error:
+            problems.append(error)
+    return problems
 
 
 def _remote(name: str, remotes: Mapping[str, RemoteSection], *, of_provider: bool) -> Remote:

@@ -18,7 +18,7 @@ from typing import Final, TypeAlias
 import attrs
 
 from plainbox.config.kinds import BOOLEAN, BYTES, Kind, choice, whole_number
-from plainbox.errors import FieldError
+from plainbox.errors import ChainError, FieldError
 from plainbox.units import converters
 
 __all__ = [
@@ -58,6 +58,14 @@ class ParameterDeclaration:
     default: object
     required: bool
     secret: bool
+
+    def read(self, text: str) -> object:
+        """Return the value that is written like this; :class:`ChainError` when none is."""
+        try:
+            return self.kind.read(text)
+        except ValueError as error:
+            shown_text = MASK if self.secret else text[:80]
+            raise ChainError(f"{self.name}: {shown_text!r} {error}") from None
 
 
 def _duration(text: str) -> float:

@@ -9,11 +9,12 @@ backslash before a quote or a backslash means that character. ``none`` alone is 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import attrs
 
 from plainbox.errors import ChainError
+from plainbox.tasks.parameters import MASK, is_secret
 from plainbox.units.origin import Origin
 
 __all__ = ["INHERIT", "AdviceSpec", "Argument", "Writing", "parse_specs", "quoted"]
@@ -29,6 +30,7 @@ _BARE = re.compile(r"""[^,()="']+""")
 _ESCAPE = re.compile(r"""\\(["'\\])""")
 _MAX_LENGTH = 10_000
 _SHOWN = 90
+_GIVEN = re.compile(rf"({_NAME.pattern})\s*=\s*({_QUOTED.pattern}|[\"'].*|[^,()]*)", re.DOTALL)
 
 
 @attrs.frozen
@@ -38,33 +40,47 @@ class Writing:
     text: str
     source: str
     line: int | None = None
+    #: Beginnings and ends of values that are secret, whatever the names before them say.
+    secrets: tuple[tuple[int, int], ...] = ()
 
     @property
     def origin(self) -> Origin:
         return Origin(self.source, self.line)
 
     def error(self, message: str, position: int, length: int = 1, *, hint: str | None = None) -> ChainError:
-        """Return the error that shows the line with what is wrong in it: ``length`` characters from ``position`` on."""
-        begin = self.text.rfind("\n", 0, position) + 1
-        line = self.text[begin:].partition("\n")[0].replace("\t", " ")
+        """Return the error that shows the line with what is wrong in it: ``length`` characters from ``position`` on.
+
+        Secrets in it are masked.
+        """
+        number = self.text.count("\n", 0, position)
+        text = self.text
+        for secret in sorted({*self.secrets, *_named_secrets(text)}, reverse=True):
+            if secret[0] <= position < secret[1]:
+                position, length = secret[0], len(MASK)
+            elif position >= secret[1]:
+                position += len(MASK) - (secret[1] - secret[0])
+            text = text[: secret[0]] + MASK + text[secret[1] :]
+        begin = text.rfind("\n", 0, position) + 1
+        line = text[begin:].partition("\n")[0].replace("\t", " ")
         column = position - begin
         cut = max(0, column - _SHOWN // 2)
         shown = line[cut : cut + _SHOWN]
         marks = "^" * max(1, min(length, len(shown) - (column - cut)))
         return ChainError(
             f"{message}\n    {shown.rstrip()}\n    {' ' * (column - cut)}{marks}",
-            origin=self.origin.line(self.text.count("\n", 0, position)),
+            origin=self.origin.line(number),
             hint=hint,
         )
 
 
 @attrs.frozen
 class Argument:
-    """One value in parentheses; without ``name`` it is that of the first parameter. ``position`` is where it begins."""
+    """One value in parentheses, without ``name`` that of the first parameter; where it begins, and where it ends."""
 
     name: str | None
     value: str
     position: int
+    end: int
 
 
 @attrs.frozen
@@ -87,6 +103,13 @@ def quoted(value: str) -> str:
         return value
     text = re.sub(r'(["\\])', r"\\\1", value)
     return f'"{text}"'
+
+
+def _named_secrets(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where the values are whose names say that they are secret, in a text that may have mistakes."""
+    for given in _GIVEN.finditer(text):
+        if is_secret(given[1]) and given[2]:
+            yield given.start(2), given.end(2)
 
 
 class _Reader:
@@ -129,9 +152,9 @@ class _Reader:
             self._at = name.end()
             if self._take("="):
                 self._skip()
-                return Argument(name[0].replace("-", "_"), self._value(), self._at_value)
+                return Argument(name[0].replace("-", "_"), self._value(), self._at_value, self._at)
             self._at = begin
-        return Argument(None, self._value(), self._at_value)
+        return Argument(None, self._value(), self._at_value, self._at)
 
     def _value(self) -> str:
         self._at_value = self._at

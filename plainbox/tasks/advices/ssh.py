@@ -34,6 +34,7 @@ class SshAdvice(Advice):
     placement = "inner"
     excludes = ("subprocess", "ssh")
     operator_only = ("directory",)
+    leaves_machine = True
 
     def __init__(self, directory: Path | None = None, backend: SshBackend | None = None) -> None:
         self.directory = None if directory is None else Path(directory)

@@ -25,9 +25,13 @@ from plainbox.tasks import (
     Surroundings,
 )
 from plainbox.tasks.advices.cache import CachingAdvice
+from plainbox.tasks.advices.subprocess import SubprocessAdvice
 from plainbox.tasks.cache import CacheStore
 from plainbox.tasks.cache.output import MAX_LOG_BYTES
-from plainbox.tasks.jobresult import AttachedFile, JobItem, Measurement, Subtest
+from plainbox.tasks.cache.tree import Trees
+from plainbox.tasks.chains import Chains
+from plainbox.tasks.equipment import Equipment, ProviderFiles
+from plainbox.tasks.jobresult import AttachedFile, JobItem, Measurement, Progress, Subtest
 from plainbox.units import JobDefinition
 
 
@@ -44,7 +48,13 @@ class World:
         self.inner: list[Advice] = []
 
     def __call__(
-        self, command: str = "true", *, given: dict[str, object] | None = None, on_error: bool = False, **fields: object
+        self,
+        command: str = "true",
+        *,
+        given: dict[str, object] | None = None,
+        on_error: bool = False,
+        chain: str | None = None,
+        **fields: object,
     ) -> JobReport:
         self.sink, self.items = MemorySink(), []
         provider = fields.pop("provider", None)
@@ -53,8 +63,13 @@ class World:
             {name: value for name, value in data.items() if value is not None},
             provider=provider,  # type: ignore[arg-type]
         )
-        advice = CachingAdvice(self.store.directory, on_error=on_error)
-        engine = ExecutionEngine(Configuration().add_advice_chain(advice, *self.inner))
+        configuration = Configuration()
+        if chain is None:
+            configuration.add_advice_chain(CachingAdvice(self.store.directory, on_error=on_error), *self.inner)
+        else:
+            specs = ", ".join(filter(None, (f"cache(directory={self.store.directory})", chain)))
+            configuration.use_job_chains(Chains(commands=[f"default={specs}"]))
+        engine = ExecutionEngine(configuration)
         surroundings: dict[str, object] = {
             "environment": self.environment,
             "output": self.sink,
@@ -144,6 +159,7 @@ def test_ended_from_outside(world: World) -> None:
     [
         {"plugin": "user-interact-verify"},
         {"flags": "noreturn"},
+        {"flags": "preserve-cwd"},
         {"command": "echo x > $PLAINBOX_SESSION_SHARE/x"},
     ],
 )
@@ -279,6 +295,142 @@ def test_files_of_the_provider_count(world: World, provider: Provider) -> None:
     assert world.ran(provider=provider)
     (provider.base_dir / "data" / "__pycache__").mkdir()
     assert not world.ran(provider=provider)
+
+
+def test_files_of_the_namespace_count(world: World, provider: Provider, tmp_path: Path) -> None:
+    """A job can call the programs of all providers of its namespace, so they count like those of its own."""
+    other = tmp_path / "other"
+    (other / "bin").mkdir(parents=True)
+    tool = other / "bin" / "other-tool"
+    tool.write_text("echo 1")
+    files = ProviderFiles(str(other), {"bin": str(other / "bin"), "units": str(other / "units")}, (str(tool),))
+    own = ProviderFiles(str(provider.base_dir), {"bin": str(provider.bin_dir)})
+    given = {"equipment": Equipment(providers=(own, files))}
+    assert world.ran(provider=provider, given=given)
+    assert not world.ran(provider=provider, given=given)
+    tool.write_text("echo 2")
+    assert world.ran(provider=provider, given=given)
+    (other / "build" / "bin").mkdir(parents=True)
+    (other / "build" / "bin" / "compiled").touch()
+    assert world.ran(provider=provider, given=given)
+
+
+def test_linked_directories_count(world: World, provider: Provider, tmp_path: Path) -> None:
+    """What is behind a link to a directory counts, and links that lead in a circle end nowhere."""
+    outside = tmp_path / "outside"
+    (outside / "deep").mkdir(parents=True)
+    (outside / "deep" / "file").write_text("1")
+    (provider.base_dir / "data" / "linked").symlink_to(outside)
+    (outside / "deep" / "up").symlink_to(provider.base_dir)
+    assert world.ran(provider=provider)
+    assert not world.ran(provider=provider)
+    (outside / "deep" / "file").write_text("2")
+    assert world.ran(provider=provider)
+
+
+def test_too_many_files(world: World, provider: Provider, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where there are more files than anybody wants to look at, nothing is kept."""
+    monkeypatch.setattr("plainbox.tasks.cache.tree.MOST_FILES", 10)
+    for number in range(11):
+        (provider.base_dir / "data" / str(number)).touch()
+    for _ in range(2):
+        assert world.ran(provider=provider)
+        assert "more than 10 files" in world.sink.notes[0]
+
+
+def test_one_walk_for_a_run(provider: Provider) -> None:
+    """In one run a directory is walked again only when a name in it or below it has changed."""
+    trees, data = Trees(), provider.data_dir
+    assert data is not None
+    (data / "deep").mkdir()
+    digests = [trees.digest(data)]
+    (data / "file").write_text("another")
+    assert trees.digest(data) == digests[0]
+    assert Trees().digest(data) != digests[0]
+    for change in (data.joinpath("deep", "new").touch, data.joinpath("deep", "new").unlink, data.joinpath("n").mkdir):
+        change()
+        digests.append(trees.digest(data))
+        assert digests[-1] == Trees().digest(data)
+    assert len(set(digests)) == 3
+    assert trees.digest(data / "nothing") is None
+
+
+# -- what stands inside of the cache
+
+
+@pytest.mark.parametrize(
+    ("inner", "counts"),
+    [
+        ("subprocess(limits='nofile=64')", True),
+        ("subprocess(env=clean)", True),
+        ("subprocess(nice=5)", True),
+        ("attach('*.txt')", True),
+        ("timeout(limit=1h)", True),
+        ("log", False),
+        ("trace", False),
+        ("metrics", False),
+        ("skip-if(\"a.b == 'c'\")", False),
+    ],
+)
+def test_advice_inside_counts(world: World, inner: str, counts: bool) -> None:
+    """What an advice makes of an execution is not taken for what it is without it, unless that is the same."""
+    assert world.ran(chain="")
+    assert world.ran(chain=inner) is counts
+    assert not world.ran(chain=inner)
+    assert not world.ran(chain="")
+
+
+def test_advice_of_a_program_counts(world: World) -> None:
+    """Without a written chain the place that an advice moves to says what is other there."""
+    assert world.ran("ulimit -n")
+    world.inner = [SubprocessAdvice(limits=("nofile=64",))]
+    assert world.ran("ulimit -n")
+    assert world.sink.stdout == b"64\n"
+
+
+def test_attach_outside_counts(world: World) -> None:
+    """Files are attached also when the result without them was kept, on whatever side of the cache that is said."""
+    files = world.directory / "attachments"
+    assert world.ran("echo x > a.txt", given={"attachments_dir": files})
+    assert world.ran("echo x > a.txt", given={"attachments_dir": files, "attach": ("*.txt",), "attach_bytes": 99})
+    assert (files / "a.txt").read_text() == "x\n"
+
+
+def test_skip_comes_first(world: World) -> None:
+    """A job that is left out now is left out, though a result of it is kept."""
+    chain = "skip-if(\"gpu.driver == 'nv'\")"
+    assert world.ran(chain=chain)
+    report = world(chain=chain, given={"resources": {"gpu": [{"driver": "nv"}]}})
+    assert (report.outcome, report.cached_from) == ("skip", None)
+    assert not world.ran(chain=chain, given={"resources": {"gpu": [{"driver": "other"}]}})
+
+
+# -- waiting for others
+
+
+def test_wait_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for another run says so, once, in the log and to who watches."""
+    monkeypatch.setattr("plainbox.tasks.advices.cache._TOLD_AFTER_S", 0.01)
+    waiting: list[Callable[[bool], None]] = []
+    assert world.ran(given={"once_durable": waiting.append})
+    told: list[JobItem] = []
+
+    def item(item: JobItem) -> None:
+        told.append(item)
+        waiting[0](True)
+
+    assert not world.ran(given={"on_item": item})
+    assert [type(item) for item in told] == [Progress]
+    assert "waiting for another run" in world.sink.notes[0]
+
+
+def test_stop_ends_the_wait(world: World) -> None:
+    """Who has asked for an end after this job does not wait for another run: the job is run, and not kept."""
+    waiting: list[Callable[[bool], None]] = []
+    assert world.ran(given={"once_durable": waiting.append})
+    asked = iter([False, False, True])
+    assert world.ran(given={"stopping": lambda: next(asked)})
+    assert "another process computes the same" in world.sink.notes[0]
 
 
 def test_target_counts(world: World) -> None:

@@ -35,7 +35,7 @@ def chains(*layers: dict[str, str], rules: dict[str, str] | None = None, **given
         {name: Text(text, f"file-{number}", 7) for name, text in layer.items()}
         for number, layer in enumerate(layers, 1)
     ]
-    remotes = {"bench-3": RemoteSection({"host": "dut", "password": "hush"}, "file-1", 20)}
+    remotes = {"bench-3": RemoteSection({"host": "dut"}, "file-1", 20), **given.pop("remotes", {})}
     ruled = tuple((pattern, Text(name, "file-1", 30)) for pattern, name in (rules or {}).items())
     return Chains(AdviceSettings(tuple(texts), remotes, ruled), **given)
 
@@ -297,6 +297,42 @@ def test_operator_only(talkative):
         found.of(job(advice_parameters="talk.place: mine"))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "talk(word=x, token=hush, loud=maybe)",
+        "talk(loud=maybe, token='hu, sh')",
+        "talk(word=x, token=hush), retry(attempts=two)",
+        "talk(word=x, token = hush), log(",
+        "talk(word=x, token='hush",
+        "talk(word=bad, token=hush)",
+    ],
+)
+def test_secret_beside_a_mistake(talkative, text):
+    """The line that shows where a mistake is shows no secret of it, and still marks the mistake."""
+    with pytest.raises(ChainError) as caught:
+        chains({"default": text})
+    assert "hu" not in str(caught.value)
+    assert "***" in str(caught.value)
+    _, line, marks = str(caught.value).split("\n")
+    marked = line[marks.index("^") : marks.rindex("^") + 1]
+    assert marked in ("maybe", "two", "talk", "***") or marks.index("^") == len(line)
+
+
+def test_secret_by_its_declaration(monkeypatch):
+    """A parameter that is declared to be a secret is one, whatever its name."""
+
+    class Quiet(Advice):
+        def __init__(self, key: Secret, count: int = 0) -> None:
+            pass
+
+    monkeypatch.setattr("plainbox.tasks.links.advice_class", lambda name: Quiet)
+    for text in ("quiet(hush, count=x)", "quiet(key=hush, count=x)", 'quiet(count=x, key="hush")'):
+        with pytest.raises(ChainError) as caught:
+            Chains(commands=[f"other={text}"])
+        assert "hush" not in str(caught.value)
+
+
 # -- what is refused
 
 
@@ -314,6 +350,8 @@ def test_operator_only(talkative):
             r"'timeout\(limit=1m, scope=total\)' cannot be inside of 'retry'.*",
             None,
         ),
+        ("inherit(log)", "inherit has no parameters", None),
+        ("cache, inherit", "two 'cache' cannot be in one chain", None),
         ("retry, cache", "'cache' cannot be inside of 'retry'.*", None),
         ("subprocess, cache", "'cache' cannot be inside of 'subprocess'.*", None),
     ],
@@ -357,9 +395,37 @@ def test_unit_that_means_nothing():
             "advice_parameters",
             "retry.attempts: x",
         ): "units.pxu:1: advice-parameters: retry.attempts: attempts: 'x' is no",
+        ("advice_parameters", "timeout.limt: 3"): "timeout.limt: unknown parameter of timeout 'limt'",
+        ("advice_parameters", "timeout.scope: all"): "timeout.scope: scope: 'all' is none of",
+        ("advice_parameters", "cache.directory: /x"): "cache.directory: only configuration files",
     }.items():
         with pytest.raises(ChainError, match=re.escape(message)):
             found.of(job(**{fields[0]: fields[1]}))
+
+
+def test_unit_and_a_limit_of_the_operator():
+    """What a unit says counts for the innermost advice of the name: a limit for all attempts is the operator's."""
+    found = chains({"default": "cache, timeout(limit=10s, scope=total), retry, timeout"})
+    total, each = (link.advice for link in found.of(job(advice_parameters="timeout.limit: 1h")).links if "time" in str(link))
+    assert (total.limit, total.scope) == (10, "total")
+    assert (each.limit, each.scope) == (3600, "attempt")
+
+
+def test_mistake_of_a_splice():
+    """What does not fit into a chain is shown at the word that brings it there."""
+    for text in ("log, cache, inherit", "inherit, inherit"):
+        with pytest.raises(ChainError, match=r"^file-1:7: two 'cache'") as caught:
+            chains({"default": text})
+        _, line, marks = str(caught.value).split("\n")
+        assert line.rstrip()[marks.index("^") :] == "inherit"
+
+
+def test_remote_that_no_chain_names():
+    """A remote that means nothing is told, though no chain names it."""
+    remotes = {"odd": RemoteSection({"host": "dut", "prot": "22"}, "file-2", 4)}
+    with pytest.raises(ChainError, match=r"file-2:4: \[remote:odd\] unknown setting 'prot'.*") as caught:
+        chains(remotes=remotes)
+    assert caught.value.hint == "did you mean 'port'?"
 
 
 def test_remotes(monkeypatch: pytest.MonkeyPatch):

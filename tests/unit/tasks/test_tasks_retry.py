@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -165,6 +166,38 @@ def test_total_limit_ends_it(world: World) -> None:
         TimeoutAdvice(0.3, scope="total", grace=0.1), quick(1000, on=("fail", "timeout")), command="sleep 0.1; false"
     )
     assert done.get().tries < 1000
+
+
+class Fixed(random.Random):
+    """A source whose every number is the same."""
+
+    def __init__(self, number: float) -> None:
+        super().__init__()
+        self.number = number
+
+    def random(self) -> float:
+        return self.number
+
+
+@pytest.mark.parametrize(("drawn", "count"), [(0.0, 2), (1.0, 1)])
+def test_varied_pause_and_the_limit(
+    world: World, monkeypatch: pytest.MonkeyPatch, drawn: float, count: int
+) -> None:
+    """It is the pause as it was drawn that has to fit into the limit for all tries."""
+    monkeypatch.setattr(retry_module, "_wait", lambda invocation, wait_s: True)
+    scripted, retry = Scripted("fail"), quick(2, delay=100.0, jitter=0.5)
+    retry.random = Fixed(drawn)
+    world.run(TimeoutAdvice(100, scope="total"), retry, scripted)
+    assert scripted.count == count
+
+
+def test_wait_that_takes_too_long(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the limit for all tries has passed during the pause, whatever took so long, there is no further try."""
+    monkeypatch.setattr(retry_module, "_wait", lambda invocation, wait_s: time.sleep(0.3) or True)
+    scripted = Scripted("fail")
+    done = world.run(TimeoutAdvice(0.2, scope="total"), quick(2, delay=0.0), scripted)
+    assert scripted.count == 1
+    assert done.get().tries == 1
 
 
 def test_limit_of_each_try(world: World) -> None:
