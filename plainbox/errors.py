@@ -36,6 +36,7 @@ command that it ends::
     │   ├── AdviceProtocolError (RuntimeError)  an advice broke its contract
     │   ├── ChainError (ValueError)             a chain, advice or parameter that is not known
     │   ├── JobStartError                       the process could not be started
+    │   ├── DeadlineError                       a function that was elsewhere when its time was over
     │   ├── SerializationError                  a value that cannot travel, or bytes that are none
     │   │   └── UncacheableArgument                 an argument without a canonical form
     │   ├── RemoteError                         an exception of another process that cannot be made here
@@ -91,6 +92,7 @@ __all__ = [
     "AdviceProtocolError",
     "ChainError",
     "JobStartError",
+    "DeadlineError",
     "SerializationError",
     "UncacheableArgument",
     "RemoteError",
@@ -324,6 +326,10 @@ class ChainError(TaskError, ValueError):
 
 
 class JobStartError(TaskError):
+    pass
+
+
+class DeadlineError(TaskError):
     pass
 
 

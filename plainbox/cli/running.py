@@ -18,12 +18,13 @@ from plainbox.cli.output import say, warn
 from plainbox.cli.reports import Report, parse_report, write_report
 from plainbox.cli.stopping import StopSignals
 from plainbox.config import Settings, load_settings
-from plainbox.errors import PlainboxError, SessionError
+from plainbox.errors import PlainboxError, SessionError, TaskError
 from plainbox.runner.phases import SessionRun
 from plainbox.session.metadata import SessionMetaData
 from plainbox.session.outcome import OUTCOME_METADATA_MAP
 from plainbox.session.repository import SessionStorageRepository
 from plainbox.session.retention import tidy
+from plainbox.tasks.descriptors import make_room, most_jobs
 from plainbox.tasks.users import SUDO
 
 __all__ = [
@@ -93,6 +94,12 @@ def tidy_up(settings: Settings) -> None:
 def _count(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and 0 < int(text) <= _MOST_JOBS):
         raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to {_MOST_JOBS}")
+    most = most_jobs()
+    if int(text) > most:
+        limit = "the limit of open files (ulimit -H -n)"
+        raise argparse.ArgumentTypeError(
+            f"{limit} leaves room for {most} job{'s' if most > 1 else ''} at the same time"
+        )
     return int(text)
 
 
@@ -114,6 +121,7 @@ def carry_through(run: SessionRun, arguments: argparse.Namespace, signals: StopS
     signals = signals or StopSignals(run.stop)
     started = time.monotonic()
     session_id = run.manager.storage.id
+    make_room(arguments.jobs)
     if not arguments.quiet:
         say(f"{run.state.metadata.title or ''}  (session {session_id})")
     tell_settled(run)
@@ -131,9 +139,10 @@ def carry_through(run: SessionRun, arguments: argparse.Namespace, signals: StopS
     try:
         with signals, progress, limit:
             finished = run.go_on()
-    except SessionError:
-        print_summary([run.state.job_state_map[job.id] for job in run.jobs], time.monotonic() - started)
-        say(f"The session could not be stored any further. Go on with: plainbox resume {session_id}")
+    except (SessionError, TaskError) as failure:
+        _print_summary(run, time.monotonic() - started)
+        what = "stored any further" if isinstance(failure, SessionError) else "gone on with"
+        say(f"The session could not be {what}. Go on with: plainbox resume {session_id}")
         raise
     states = [run.state.job_state_map[job.id] for job in run.jobs]
     for problem in run.state.problems:
@@ -141,7 +150,7 @@ def carry_through(run: SessionRun, arguments: argparse.Namespace, signals: StopS
     took_s = time.monotonic() - started
     # Before the summary: whatever becomes of that, who has asked for a report has it.
     reports = _write_reports(run, arguments.reports) if finished or run.failed_setup else []
-    print_summary(states, took_s)
+    _print_summary(run, took_s)
     if run.failed_setup:
         failed = ", ".join(job.id for job in run.failed_setup)
         say(f"The setup has failed ({failed}), so nothing else was run. Try again with: plainbox resume {session_id}")
@@ -158,6 +167,11 @@ def carry_through(run: SessionRun, arguments: argparse.Namespace, signals: StopS
             say(f"Report: {report.path}")
     say(f"Session: {session_id}")
     return code
+
+
+def _print_summary(run: SessionRun, took_s: float) -> None:
+    states = [run.state.job_state_map[job.id] for job in run.jobs]
+    print_summary(states, took_s, interrupted=run.state.metadata.running, unstored=run.runner.unstored)
 
 
 def tell_settled(run: SessionRun) -> None:

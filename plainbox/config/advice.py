@@ -7,15 +7,15 @@ The sections ``[advice-chain:NAME]``, ``[remote:NAME]`` and ``[advice-rules]``. 
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 import attrs
 
-from plainbox.config.files import configuration_files, line_of, sections_of, variables
+from plainbox.config.files import PREFIX, configuration_files, line_of, sections_of, variables
 from plainbox.errors import UsageError
 
 __all__ = ["AdviceSettings", "RemoteSection", "Text", "load_advice_settings"]
@@ -67,7 +67,7 @@ def load_advice_settings() -> AdviceSettings:
         sections = sections_of(path)
         chains = {}
         for section, texts in sections.items():
-            _check_section(str(path), section)
+            _check_section(path, section)
             if section.startswith(_CHAIN):
                 _check_keys(path, section, texts)
                 if _ADVICES in texts:
@@ -102,36 +102,41 @@ def _of_variables(remotes: dict[str, RemoteSection]) -> Mapping[str, Text]:
             found.setdefault(name, {})[key.lower()] = value
             remotes[name] = RemoteSection(found[name], source)
         else:
-            _check_variable(variable, words)
+            _check_variable(variable, section)
     return chains
 
 
-def _check_section(source: str, section: str) -> None:
+def _check_section(path: Path, section: str) -> None:
     """Raise :class:`UsageError` for a section that is nothing, and nearly one of these."""
     if section == _RULES or any(section.startswith(kind) and section != kind for kind in (_CHAIN, _REMOTE)):
         return
-    kind, _, name = section.replace("_", "-").lower().partition(":")
-    kind, _, blank_name = kind.strip().replace(" ", "-", kind.count(" ") and kind.startswith("advice ")).partition(" ")
-    meant = _near(kind, ("advice-chain", _RULES, "remote"))
-    if meant is not None:
-        shown = meant if meant == _RULES else f"{meant}:{(name or blank_name).strip() or 'NAME'}"
-        raise UsageError(f"{source}: [{section}] is no section", hint=f"did you mean [{shown}]?")
+    kind, name = _nearly(section)
+    if kind is not None:
+        meant = kind if kind == _RULES else f"{kind}:{name}"
+        raise UsageError(f"{path}: [{section}] is no section", hint=f"did you mean [{meant}]?")
 
 
-def _check_variable(variable: str, words: str) -> None:
-    """The same for the section that a variable names, where ``-`` is all that there is between words."""
-    for meant in (_CHAIN_WORDS, _REMOTE_WORDS):
-        # The name behind it may have any number of words.
-        begin = "-".join(words.split("-")[: meant.count("-")])
-        if begin and _near(begin, (meant.rstrip("-"),)):
-            shown = f"PLAINBOX_CONF_{meant.replace('-', '_').upper()}NAME__{'ADVICES' if meant == _CHAIN_WORDS else 'KEY'}"
-            raise UsageError(f"the variable {variable} sets nothing", hint=f"did you mean {shown}?")
-    if _near(words, (_RULES,)):
+def _check_variable(variable: str, section: str) -> None:
+    """The same for the section that a variable names."""
+    kind, name = _nearly(section)
+    if kind == _RULES:
         raise UsageError(f"the variable {variable} sets nothing", hint=f"[{_RULES}] stands in configuration files")
+    if kind is not None:
+        key = "ADVICES" if f"{kind}:" == _CHAIN else "KEY"
+        meant = f"{kind}_{name}".replace("-", "_").upper()
+        raise UsageError(f"the variable {variable} sets nothing", hint=f"did you mean {PREFIX}{meant}__{key}?")
 
 
-def _near(word: str, words: Sequence[str]) -> str | None:
-    return next(iter(difflib.get_close_matches(word, words, 1, cutoff=0.85)), None)
+def _nearly(section: str) -> tuple[str, str] | tuple[None, None]:
+    """Return the kind of section that may have been meant, and the name behind it; None when there is none."""
+    import difflib
+
+    words = re.split(r"[-_ .:]+", section.lower())
+    for kind in (_CHAIN.rstrip(":"), _RULES, _REMOTE.rstrip(":")):
+        count = kind.count("-") + 1
+        if difflib.get_close_matches("-".join(words[:count]), [kind], cutoff=0.85):
+            return kind, "-".join(filter(None, words[count:])) or "NAME"
+    return None, None
 
 
 def _check_keys(path: Path, section: str, texts: Mapping[str, str]) -> None:

@@ -16,11 +16,11 @@ from typing import Final
 from plainbox import dirs
 from plainbox.errors import UsageError
 
-__all__ = ["configuration_files", "line_of", "sections_of", "variables"]
+__all__ = ["PREFIX", "configuration_files", "line_of", "sections_of", "variables"]
 
 _NAMES: Final = ("checkbox.conf", "plainbox.conf")
 #: ``PLAINBOX_CONF_<SECTION>__<KEY>`` sets one key.
-_PREFIX: Final = "PLAINBOX_CONF_"
+PREFIX: Final = "PLAINBOX_CONF_"
 
 
 def configuration_files() -> Iterator[Path]:
@@ -45,8 +45,8 @@ def sections_of(path: Path) -> Mapping[str, Mapping[str, str]]:
 def variables() -> Iterator[tuple[str, str, str, str]]:
     """Yield name, section in lower case, key and value of each variable that stands for a key."""
     for name, value in os.environ.items():
-        section, separator, key = name.removeprefix(_PREFIX).partition("__")
-        if name.startswith(_PREFIX) and separator:
+        section, separator, key = name.removeprefix(PREFIX).partition("__")
+        if name.startswith(PREFIX) and separator:
             yield name, section.lower(), key, value
 
 

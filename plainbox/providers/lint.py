@@ -7,7 +7,7 @@ what they refer to may be anywhere in the catalogue.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import attrs
@@ -76,8 +76,17 @@ class LintReport:
         return LintReport(tuple(filter(wanted, self.issues)), tuple(filter(wanted, self.silenced_issues)))
 
 
-def lint(providers: Sequence[Provider], catalogue: Catalogue) -> LintReport:
-    """Return what is wrong with providers of the catalogue: with their files, their units, and what these refer to."""
+def _nothing_further(unit: Unit) -> Iterable[Issue]:
+    return ()
+
+
+def lint(
+    providers: Sequence[Provider], catalogue: Catalogue, further: Callable[[Unit], Iterable[Issue]] = _nothing_further
+) -> LintReport:
+    """Return what is wrong with providers of the catalogue: with their files, their units, and what these refer to.
+
+    ``further`` finds in a unit what is known further up only.
+    """
     index = UnitIndex.of(unit for provider in catalogue.providers for unit in provider.unit_list)
     told: list[Issue] = []
     silenced: list[Issue] = []
@@ -86,7 +95,7 @@ def lint(providers: Sequence[Provider], catalogue: Catalogue) -> LintReport:
         notes = Notes(_unit_files(provider))
         problems = map(judged, (*configuration.problems, *notes.problems()))
         # The same thing may be found in a unit and in what the unit stands for.
-        for issue in dict.fromkeys((*problems, *_findings(provider, index))):
+        for issue in dict.fromkeys((*problems, *_findings(provider, index, further))):
             (silenced if notes.silence(issue) or configuration.silence(issue) else told).append(issue)
     return LintReport(tuple(sorted(told, key=_place)), tuple(sorted(silenced, key=_place)))
 
@@ -126,10 +135,10 @@ def _unit_files(provider: Provider) -> Iterator[str]:
             yield origin.source
 
 
-def _findings(provider: Provider, index: UnitIndex) -> Iterator[Issue]:
+def _findings(provider: Provider, index: UnitIndex, further: Callable[[Unit], Iterable[Issue]]) -> Iterator[Issue]:
     """Yield all that is found, as Checkbox would judge it."""
     for unit in provider.unit_list:
-        for issue in _of_unit(unit, index):
+        for issue in (*_of_unit(unit, index), *further(unit)):
             yield judged(issue, unit)
     yield from map(judged, _of_all(provider, index))
 

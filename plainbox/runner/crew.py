@@ -3,8 +3,9 @@
 
 The runner uses it when it runs more than one job at once. What must stay true: a thread of the crew does nothing but run
 one attempt. The note that the attempt runs, what its listeners are told and its end go through one inbox, in their order,
-to the owner; the attempt waits, its command held, until the note is durable. When the owner leaves because something has
-failed, everything that runs is ended, and nothing of it has a result.
+to the owner; the attempt waits, its command held, until the note is durable. Listeners rather miss something than that the
+limit of a job does not count because the owner waits for space on the disk: the log has everything. When the owner leaves
+because something has failed, everything that runs is ended, and nothing of it has a result.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Self, TypeAlias
 
 import attrs
 
-from plainbox.errors import SessionError, StorageError
+from plainbox.errors import SessionError, StorageError, TaskError
 from plainbox.runner.attempt import Attempt
 from plainbox.runner.executor import JobExecutor
 from plainbox.runner.stop import StopRequest
@@ -33,6 +34,8 @@ _log = logging.getLogger(__name__)
 #: So much waits for the owner at most; then whoever has more to tell waits, too.
 _INBOX_SIZE = 64
 _TICK_S = 1.0
+#: So long a job that runs waits for an owner that does not listen.
+_TELL_S = 1.0
 
 
 @attrs.define(eq=False)
@@ -62,6 +65,8 @@ class Crew:
         self._inbox: queue.Queue[_Letter] = queue.Queue(_INBOX_SIZE)
         self._threads: dict[str, threading.Thread] = {}
         self._requests: list[_Request] = []
+        #: Whether the owner has been away for so long that nobody waits for it any more.
+        self._owner_is_away = False
         #: The attempts that have been started and whose end is not known, by the ids of their jobs.
         self.running: dict[str, Attempt] = {}
         #: Ends what runs: as the request of the run says, or because the crew has to stop.
@@ -70,11 +75,19 @@ class Crew:
     # -- for the owner of the session
 
     def start(self, attempt: Attempt) -> None:
-        """Run an attempt in a thread of its own."""
+        """Run an attempt in a thread of its own; :class:`TaskError` when the system allows no further one."""
         thread = threading.Thread(target=self._run, args=(attempt,), name=attempt.job.id)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            self._give_up(attempt)
+            raise TaskError(
+                f"no thread can be started for {attempt.job.id} beside {len(self.running)} running jobs: {error}",
+                hint="resume with a smaller -j, or raise the limit of processes (ulimit -u)",
+            ) from error
+        # Only this thread hears of its end.
         self.running[attempt.job.id] = attempt
         self._threads[attempt.job.id] = thread
-        thread.start()
 
     def news(self, *, wait: bool) -> list[Attempt]:
         """Return the attempts that have ended; those that are about to run are among the :attr:`held` then.
@@ -131,8 +144,13 @@ class Crew:
             raise request.error
 
     def tell(self, letter: Callable[[], None]) -> None:
-        """Have the owner call this."""
-        self._inbox.put(letter)
+        """Have the owner call this; it is not called when the owner does not listen for long."""
+        try:
+            self._inbox.put(letter, block=not self._owner_is_away, timeout=_TELL_S)
+        except queue.Full:
+            self._owner_is_away = True
+        else:
+            self._owner_is_away = False
 
     def _run(self, attempt: Attempt) -> None:
         error: BaseException | None = None
@@ -184,6 +202,10 @@ class Crew:
                         self._requests.append(request)
                     case _End(attempt):
                         self._dismiss(attempt)
-                        self._executor.settle(attempt.job, durable=False)
-                        with contextlib.suppress(SessionError, OSError):
-                            attempt.end_log()
+                        self._give_up(attempt)
+
+    def _give_up(self, attempt: Attempt) -> None:
+        """Leave an attempt that has no result."""
+        self._executor.settle(attempt.job, durable=False)
+        with contextlib.suppress(SessionError, OSError):
+            attempt.end_log()

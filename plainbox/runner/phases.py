@@ -26,7 +26,6 @@ from plainbox.providers import Catalogue
 from plainbox.runner.environment import JobEnvironment
 from plainbox.runner.executor import JobExecutor, is_armed
 from plainbox.runner.interrupted import ResumePolicy
-from plainbox.runner.janitor import clear_dead_directories
 from plainbox.runner.manifest import RECORDS_NAME, load_manifest, manifest_records
 from plainbox.runner.recovery import settle_interrupted
 from plainbox.runner.respawn import AutoResume
@@ -48,6 +47,7 @@ from plainbox.session.state import SessionState
 from plainbox.session.storage import SessionStorage
 from plainbox.tasks import ExecutionEngine
 from plainbox.tasks.links import join_chain_errors
+from plainbox.tasks.sweeping import clear_dead_directories
 from plainbox.units import JobDefinition, ManifestEntryUnit, TestPlanUnit
 from plainbox.units.selection import FlatPlan
 

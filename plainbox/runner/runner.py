@@ -76,6 +76,8 @@ class Runner:
         self.uncounted: frozenset[str] = frozenset()
         #: Ids of jobs that run once more although they have a result.
         self.again: set[str] = set()
+        #: Ids of jobs that have a result which is not durable; there are some after the storage has failed.
+        self.unstored: set[str] = set()
         if jobs < 1:
             raise ValueError(f"at least one job must be able to run, not {jobs}")
         #: How many jobs run at the same time at the most.
@@ -283,6 +285,7 @@ class Runner:
     def _take(self, job_state: JobState, result: JobResult) -> None:
         metadata = self._state.metadata
         job_id = job_state.job.id
+        self.unstored.add(job_id)
         if job_id in metadata.running:
             metadata.running = {key: value for key, value in metadata.running.items() if key != job_id}
         if not (metadata.setting_up and result.outcome == Outcome.CRASH):
@@ -296,6 +299,7 @@ class Runner:
     def _checkpoint(self) -> None:
         """Make the state durable."""
         self._with_space(self._manager.checkpoint)
+        self.unstored.clear()
 
     def _with_space(self, action: Callable[[], T]) -> T:
         return with_space(action, self._stop, limit_s=self._space_wait_s)
@@ -304,7 +308,8 @@ class Runner:
         decided = []
         for job_id in self._state.dropped:
             job_state = self._state.job_state_map.get(job_id)
-            if job_state is not None and not is_done(job_state):
+            # One that runs already has its result at its end, whatever the run list has become meanwhile.
+            if job_state is not None and not is_done(job_state) and job_id not in self._at_work:
                 self._take(job_state, _decided(*outcome_of_unstartable(job_state, self._state)))
                 decided.append(job_state)
         return decided

@@ -9,7 +9,7 @@ and what waits for one of them waits for all. What must stay true:
 * of the steps that are ready the first of the run list goes first, and a group that has begun goes on before any other;
 * jobs that name the same lock never run at the same time, nor do those that share the directory of Plainbox; a step
   takes its locks in the order of their names and keeps them until its end, so that nobody waits in a circle and nobody
-  is passed over again and again;
+  is passed over again and again; a group that has to wait in the middle gives back what it would wait with;
 * a job that must run alone waits until all others have ended, and no further one starts before it.
 
 A result costs what it can reach, and the logarithm of what is ready; nothing looks at the whole list for one result.
@@ -46,12 +46,17 @@ class _Step:
     place: int
     jobs: deque[JobDefinition] = attrs.field(factory=deque)
     locks: list[str] = attrs.field(factory=list)
-    #: How many of its jobs have not ended.
-    unfinished: int = 0
+    #: How many of its jobs have started and not ended: one, but for those that a new run list finds so.
+    at_work: int = 0
     begun: bool = False
     #: How many other steps have to end first, and the steps that wait for this one.
     missing: int = 0
     followers: list[_Step] = attrs.field(factory=list)
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether nothing but locks keeps its next job from starting."""
+        return bool(self.jobs) and self.missing == 0 and not self.at_work
 
 
 class Scheduler:
@@ -81,12 +86,15 @@ class Scheduler:
         self._running = {job_id: self._step_of[job_id] for job_id in at_work}
         for job_id, step in self._running.items():
             step.begun = True
+            step.at_work += 1
             step.jobs.remove(at_work[job_id])
-            self._holders.update(dict.fromkeys(step.locks, step))
+            self._holders.update(dict.fromkeys(_locks_of(at_work[job_id]), step))
+        for step in self._running.values():
+            for lock in step.locks:
+                self._holders.setdefault(lock, step)
         self._order(list(jobs.values()))
         for step in dict.fromkeys(self._step_of.values()):
-            if step.missing == 0 and not step.begun:
-                self._push(step)
+            self._offer(step)
 
     def next(self) -> JobDefinition | None:
         """Return the job that starts now; ``None`` when none can before another one has ended, or none is left."""
@@ -100,6 +108,7 @@ class Scheduler:
             if not (alone or self._take_locks(step)):
                 continue
             step.begun = True
+            step.at_work += 1
             step.jobs.popleft()
             self._running[job.id] = step
             self._lone = job.id if alone else None
@@ -111,20 +120,26 @@ class Scheduler:
         step = self._running.pop(job_id)
         if self._lone == job_id:
             self._lone = None
-        step.unfinished -= 1
-        if step.unfinished:
-            self._push(step)
+        step.at_work -= 1
+        self._offer(step)
+        if step.at_work or step.can_go_on:
             return
+        # A group may have got a job that waits for somebody who needs its locks.
         for lock in step.locks:
             self._give_back(lock, step)
+        if step.jobs:
+            return
         for follower in step.followers:
             follower.missing -= 1
-            if follower.missing == 0:
-                self._push(follower)
+            self._offer(follower)
 
-    def _push(self, step: _Step) -> None:
-        """Have a step take part in the choice: what has begun before all others, then in the order of the run list."""
-        heapq.heappush(self._ready, (not step.begun, step.place, step))
+    def _offer(self, step: _Step) -> None:
+        """Have a step take part in the choice if its next job may start.
+
+        What has begun comes before all others, then it goes by the order of the run list.
+        """
+        if step.can_go_on:
+            heapq.heappush(self._ready, (not step.begun, step.place, step))
 
     def _order(self, jobs: list[JobDefinition]) -> None:
         """Have every step wait for those that must come before it."""
@@ -145,9 +160,12 @@ class Scheduler:
 
     def _take_locks(self, step: _Step) -> bool:
         """Take the locks of a step; at the first that is not free, have the step wait for it and return false."""
-        for lock in step.locks:
+        for place, lock in enumerate(step.locks):
             if self._holders.setdefault(lock, step) is not step:
                 heapq.heappush(self._waiting.setdefault(lock, []), (step.place, step))
+                # A group that has got a further lock while it ran may hold some whose turn has not come.
+                for later in step.locks[place + 1 :]:
+                    self._give_back(later, step)
                 return False
         return True
 
@@ -157,7 +175,7 @@ class Scheduler:
         waiting = self._waiting.get(lock)
         if waiting:
             _, self._holders[lock] = heapq.heappop(waiting)
-            self._push(self._holders[lock])
+            self._offer(self._holders[lock])
         else:
             del self._holders[lock]
 
@@ -170,7 +188,6 @@ def _steps_of(jobs: Iterable[JobDefinition]) -> dict[str, _Step]:
         step = _Step(place) if job.group is None else groups.setdefault(job.group, _Step(place))
         steps[job.id] = step
         step.jobs.append(job)
-        step.unfinished += 1
         step.locks = sorted({*step.locks, *_locks_of(job)}) if _locks_of(job) else step.locks
     return steps
 

@@ -104,13 +104,17 @@ def _traced_jobs(manager: SessionManager, runner: Runner, session: Action) -> It
     states = state.job_state_map
 
     def started(job: JobDefinition, number: int, total: int) -> None:
-        tags = {
-            "plainbox.job.id": job.id,
-            "plainbox.job.plugin": job.plugin,
-            "plainbox.job.index": number,
-            "plainbox.job.attempt": states[job.id].next_attempt,
-        }
-        opened[job.id] = Action("running job", parent=session, tags=tags)
+        action = opened[job.id] = Action("running job", parent=session, tags={"plainbox.job.id": job.id})
+        if action.tracer is not None:
+            # A run that is killed shows what it was at; the line is short, because it comes again.
+            action.tracer.announce(action)
+        action.set_tags(
+            {
+                "plainbox.job.plugin": job.plugin,
+                "plainbox.job.index": number,
+                "plainbox.job.attempt": states[job.id].next_attempt,
+            }
+        )
 
     def finished(job: JobDefinition, result: JobResult) -> None:
         action = opened.pop(job.id, None)

@@ -7,11 +7,13 @@ written, and the sizes are bounded.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from plainbox.errors import TransportLost
@@ -22,6 +24,7 @@ __all__ = ["ArrivedFiles", "WantedFiles", "attached", "collect"]
 MOST_FILES = 1000
 LONGEST_NAME = 1000
 DEEPEST = 16
+MOST_LOOKED_AT = 100_000
 
 
 class WantedFiles:
@@ -57,18 +60,21 @@ class WantedFiles:
         are there now."""
         files = ArrivedFiles(target)
         stored = set()
-        for name, data in collect(directory, patterns, limit, self.paths):
-            if data is None:
-                note(f"not attached, for it is too large: {name}")
-                continue
-            try:
-                files.store(name, data)
-            except OSError as error:
-                note(f"not attached: {name}: {error.strerror}")
-            except TransportLost as error:
-                note(f"not attached: {error.message}")
-            else:
-                stored.add(name)
+        try:
+            for name, data in collect(directory, patterns, limit, self.paths):
+                if data is None:
+                    note(f"not attached, for it is too large: {name}")
+                    continue
+                try:
+                    files.store(name, data)
+                except OSError as error:
+                    note(f"not attached: {name}: {error.strerror}")
+                except TransportLost as error:
+                    note(f"not attached: {error.message}")
+                else:
+                    stored.add(name)
+        except OSError as error:
+            note(f"not everything could be attached: {error.strerror}")
         return frozenset(stored)
 
 
@@ -77,7 +83,8 @@ def collect(
 ) -> Iterator[tuple[str, bytes | None]]:
     """Return names, relative to ``directory``, and contents of the regular files at ``paths`` or that a pattern matches.
 
-    ``None`` stands for the content of a file that would make more than ``limit`` bytes of all.
+    ``None`` stands for the content of a file that would make more than ``limit`` bytes of all. OSError when it does not go
+    on.
     """
     seen: set[str] = set()
     for relative, opened in _found(directory, patterns, paths):
@@ -99,14 +106,47 @@ def _found(directory: Path, patterns: Sequence[str], paths: Sequence[str]) -> It
             yield relative, opened
     if not patterns:
         return
-    for path, directories, names, descriptor in os.fwalk(directory, follow_symlinks=False):
-        directories.sort()
-        for name in sorted(names):
-            relative = os.path.relpath(os.path.join(path, name), directory)
-            if any(fnmatchcase(relative, pattern) for pattern in patterns):
-                opened = _open_regular(name, descriptor)
-                if opened is not None:
-                    yield relative, opened
+    for relative in _names_below(directory):
+        if any(fnmatchcase(relative, pattern) for pattern in patterns):
+            opened = _open_below(directory, relative)
+            if opened is not None:
+                yield relative, opened
+
+
+def _names_below(directory: Path) -> Iterator[str]:
+    """Return the names of what is in a directory and below it, as deep as a name may be that is attached.
+
+    OSError when there are too many.
+    """
+    todo, looked_at = [""], 0
+    while todo:
+        above = todo.pop()
+        directories = []
+        try:
+            found = sorted(_entries(directory, above, looked_at))
+        except OSError:
+            continue
+        looked_at += len(found)
+        if looked_at > MOST_LOOKED_AT:
+            raise OSError(errno.E2BIG, f"there are more than {MOST_LOOKED_AT} files to choose from")
+        for name, is_directory in found:
+            relative = f"{above}/{name}" if above else name
+            if not is_directory:
+                yield relative
+            elif relative.count("/") < DEEPEST - 1:
+                directories.append(relative)
+        todo += reversed(directories)
+
+
+def _entries(directory: Path, relative: str, looked_at: int) -> list[tuple[str, bool]]:
+    """Return the names in a directory, and which of them are directories: of a huge one not all."""
+    descriptor = _open_directory(directory, relative.split("/") if relative else [])
+    try:
+        with os.scandir(descriptor) as entries:
+            some = islice(entries, MOST_LOOKED_AT + 1 - looked_at)
+            return [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in some]
+    finally:
+        os.close(descriptor)
 
 
 def attached(name: str, data: bytes) -> bytes:
@@ -179,23 +219,27 @@ def _relative(directory: Path, said: str) -> str | None:
 def _open_below(directory: Path, relative: str) -> int | None:
     """Open a regular file; no link is followed on the way to it."""
     *above, name = relative.split("/")
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-    descriptor = -1
     try:
-        descriptor = os.open(directory, flags)
-        for part in above:
-            upper = descriptor
-            try:
-                descriptor = os.open(part, flags | os.O_NOFOLLOW, dir_fd=upper)
-            finally:
-                if descriptor != upper:
-                    os.close(upper)
-        return _open_regular(name, descriptor)
+        descriptor = _open_directory(directory, above)
     except OSError:
         return None
+    try:
+        return _open_regular(name, descriptor)
     finally:
-        if descriptor >= 0:
-            os.close(descriptor)
+        os.close(descriptor)
+
+
+def _open_directory(directory: Path, parts: Sequence[str]) -> int:
+    """Open a directory below another one; no link is followed on the way to it."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    descriptor = os.open(directory, flags)
+    for part in parts:
+        upper = descriptor
+        try:
+            descriptor = os.open(part, flags | os.O_NOFOLLOW, dir_fd=upper)
+        finally:
+            os.close(upper)
+    return descriptor
 
 
 def _open_regular(name: str, directory: int) -> int | None:

@@ -4,6 +4,9 @@
 They say on standard output that everything before was somebody else's talk, and which Python this is. One that is too
 old says so in one line and is gone with code 78. The others take the archive of what travels, from the directory of
 archives when it is there already and from standard input else, and run a module of it: :mod:`plainbox.tasks.worker`.
+
+What must stay true: what is imported are the bytes whose digest was looked at, in a directory that nobody else can write
+to. A directory of archives that somebody else can write to is refused.
 """
 
 from __future__ import annotations
@@ -36,10 +39,19 @@ old = sys.version_info < (3, 8)
 import hashlib
 def good(data):
     return hashlib.sha256(data).hexdigest() == digest
+if store and not old:
+    try:
+        found = os.stat(store)
+        if found.st_uid not in (0, os.geteuid()) or found.st_mode & 0o22:
+            sys.stderr.write("%s is not ours alone: others can write to it\n" % store)
+            sys.exit(75)
+    except (IOError, OSError):
+        pass
 path = os.path.join(store, digest + ".pyz")
 try:
     with open(path, "rb") as file:
-        here = bool(store) and not old and good(file.read())
+        data = file.read() if store and not old else b""
+    here = good(data)
 except (IOError, OSError):
     here = False
 os.write(1, ("\nplainbox-ptx/1 %s %s %s\n" % (nonce, version, "have" if here else "need")).encode("ascii"))
@@ -71,16 +83,19 @@ try:
         if not good(data):
             sys.stderr.write("the archive is not what was announced\n")
             sys.exit(65)
+        if store:
+            aside = os.path.join(store, ".new-" + nonce)
+            with open(aside, "wb") as file:
+                file.write(data)
+            os.rename(aside, path)
+    code = os.path.join(store, digest + ".code")
+    if store and os.path.isfile(os.path.join(store, ".plainbox-run")) and os.path.isdir(code):
+        sys.path[0] = code
+    else:
         made = os.path.join(base, digest + ".pyz")
         with open(made, "wb") as file:
             file.write(data)
-        if store:
-            os.rename(made, path)
-            made = None
-        else:
-            path = made
-    code = os.path.join(store, digest + ".code")
-    sys.path[0] = code if store and os.path.isdir(code) else path
+        sys.path[0] = made
     import importlib
     main = importlib.import_module(module).main
 except BaseException as error:
@@ -92,8 +107,10 @@ except BaseException as error:
         sys.exit(75)
     raise
 code = main(base, store)
-sys.stderr.flush()
-os._exit(code)
+try:
+    sys.stderr.flush()
+finally:
+    os._exit(code)
 """
 
 _GREETING = re.compile(rb"\nplainbox-ptx/1 (\w+) (\d{1,3}(?:\.\d{1,3}){2}) (have|need)\n")

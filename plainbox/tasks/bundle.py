@@ -14,6 +14,7 @@ import json
 import os
 import re
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
@@ -34,6 +35,14 @@ MOST_RATIO = 100
 _DOCUMENT = "invocation.json"
 _ATTACHMENT = re.compile(r"attachments/(0|[1-9][0-9]?)")
 _CHUNK = 65536
+#: The end record of a zip, which may have a comment behind it: the number of entries, and the bytes of their list. What
+#: stands before it in a very large one says that both are somewhere else.
+_END_MARK = b"PK\5\6"
+_END = struct.Struct("<8sHHL")
+_FAR_END_MARK, _FAR_END_SIZE = b"PK\6\7", 20
+_LONGEST_END = _FAR_END_SIZE + 22 + 65536
+#: One entry of the list takes some 60 bytes and its name.
+MOST_DIRECTORY = MOST_ENTRIES * 1024
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError, ValueError)
 
 
@@ -74,7 +83,9 @@ def read(stream: BinaryIO, directory: Callable[[], Path]) -> Bundle:
     some, and must be empty.
     """
     try:
-        with zipfile.ZipFile(_seekable(stream)) as archive:
+        stream = _seekable(stream)
+        _check_number(stream)
+        with zipfile.ZipFile(stream) as archive:
             entries = _checked(archive.infolist())
             data = {name: _content(archive, entries[name]) for name in entries if not name.startswith("attachments/")}
             numbers = range(len(entries) - len(data))
@@ -110,6 +121,22 @@ def _seekable(stream: BinaryIO) -> BinaryIO:
     return io.BytesIO(data)
 
 
+def _check_number(stream: BinaryIO) -> None:
+    """Look at how many entries there are to be before zipfile makes an object of each."""
+    size = stream.seek(0, os.SEEK_END)
+    stream.seek(max(0, size - _LONGEST_END))
+    end = stream.read(_LONGEST_END)
+    stream.seek(0)
+    start = end.rfind(_END_MARK)
+    if start < 0 or len(end) - start < _END.size:
+        raise _refused("it cannot be read (it has no end)")
+    if end[max(0, start - _FAR_END_SIZE) : start].startswith(_FAR_END_MARK):
+        raise _refused("it is too large")
+    _, _, number, size_of_all = _END.unpack_from(end, start)
+    if number > MOST_ENTRIES or size_of_all > MOST_DIRECTORY:
+        raise _refused(f"it has {number} entries")
+
+
 def _checked(infos: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
     """Return the entries by name when all of them may be there, and none is missing."""
     if len(infos) > MOST_ENTRIES:
@@ -123,6 +150,8 @@ def _checked(infos: list[zipfile.ZipInfo]) -> dict[str, zipfile.ZipInfo]:
             raise _refused(f"it has an entry {name[:80]!r} too many")
         if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG):
             raise _refused(f"its entry {name!r} is no regular file")
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise _refused(f"its entry {name!r} is packed in a way that is not used here")
         if info.file_size > MOST_RATIO * max(info.compress_size, 1):
             raise _refused(f"its entry {name!r} is packed too tightly")
         entries[name] = info

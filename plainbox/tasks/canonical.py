@@ -85,9 +85,14 @@ def _pairs(value: Mapping[object, object], encode: _Encode) -> bytes:
 
 
 def _moment(value: datetime.datetime | datetime.time, encode: _Encode) -> bytes:
-    return encode(
-        (value.replace(tzinfo=None).isoformat(), value.fold, None if value.tzinfo is None else str(value.tzinfo))
-    )
+    zone = None if value.tzinfo is None else (_zone_name(value.tzinfo), value.utcoffset())
+    return encode((value.replace(tzinfo=None).isoformat(), value.fold, zone))
+
+
+def _zone_name(zone: datetime.tzinfo) -> str:
+    # What Python says of an object by itself is where it is in this process.
+    says_something = type(zone).__repr__ is not object.__repr__ or type(zone).__str__ is not object.__str__
+    return str(zone) if says_something else name_of_type(type(zone))
 
 
 def _typed(value: object, content: object, encode: _Encode) -> bytes:
@@ -123,6 +128,9 @@ def _form_of(kind: type) -> Callable[[Any, _Encode], tuple[bytes, bytes]] | None
     """Return the form of a type that somebody has defined."""
     if hasattr(kind, "__plainbox_canonical__"):
         return lambda value, encode: (b"O", _typed(value, value.__plainbox_canonical__(), encode))
+    if issubclass(kind, enum.Flag):
+        # Combined ones have no name in every Python.
+        return lambda value, encode: (b"G", _typed(value, value.value, encode))
     if issubclass(kind, enum.Enum):
         return lambda value, encode: (b"E", _typed(value, value.name, encode))
     if issubclass(kind, pathlib.PurePath):

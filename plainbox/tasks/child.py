@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from plainbox.errors import JobStartError
+from plainbox.tasks.descriptors import give_back
 from plainbox.tasks.family import become_subreaper, spawning
 from plainbox.tasks.resultfile import RESULT_VARIABLE
 
@@ -83,6 +84,7 @@ class Child:
             except (OSError, ValueError) as error:
                 reason = error.strerror if isinstance(error, OSError) else error
                 raise JobStartError(f"the job could not be started in {working_directory}: {reason}") from error
+            give_back(self.process.pid)
             #: What the program writes to.
             self.outputs = _outputs(self.process) if terminal is None else ((terminal.reader, "stdout"),)
             try:
@@ -93,8 +95,15 @@ class Child:
                 raise JobStartError(f"the job could not be started: {error}") from error
             if RESULT_VARIABLE in environment:
                 self.family.mark = f"{RESULT_VARIABLE}={environment[RESULT_VARIABLE]}"
+            if way is not None:
+                # The two ends of a pipe are one file, those of a terminal are not.
+                for descriptor in self._output_descriptors() if terminal is None else (terminal.screen,):
+                    way.hand_over_open(descriptor)
             if terminal is not None:
                 terminal.keep_reader()
+
+    def _output_descriptors(self) -> list[int]:
+        return [stream.fileno() for stream, _ in self.outputs]
 
     def release(self) -> None:
         """Let the process become its command."""

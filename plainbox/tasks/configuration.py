@@ -51,6 +51,8 @@ class Configuration:
         self._serializer: Serializer | None = None
         self._run_id: str | None = None
         self._initialised = False
+        #: Where it was made, and where it was found: modules that may have it as their ``configuration``.
+        self._homes = [str(sys._getframe(1).f_globals.get("__name__"))]
 
     def add_advice_chain(self, *advices: Advice, name: str = "default") -> Configuration:
         """Set the chain ``name``, outermost advice first; a chain of that name is replaced. Returns ``self``."""
@@ -145,13 +147,22 @@ class Configuration:
 
     @property
     def module_name(self) -> str | None:
-        """The module whose ``configuration`` this is, None when no loaded module has it."""
+        """The module whose ``configuration`` this is, None when no loaded module has it.
+
+        Where several have it, it is the one that has made it, or else the one by which it was asked for: others have only
+        imported it.
+        """
         from plainbox.tasks.modules import importable_module_name
 
-        for name, module in list(sys.modules.items()):
-            if getattr(module, "__dict__", {}).get("configuration") is self:
+        for name in self._homes:
+            if self._is_in(sys.modules.get(name)):
                 return importable_module_name(name)
-        return None
+        # The program comes last: elsewhere it is the one module that is not imported under its name.
+        names = [name for name, module in list(sys.modules.items()) if self._is_in(module)]
+        return importable_module_name(min(names, key=lambda name: name == "__main__")) if names else None
+
+    def _is_in(self, module: object) -> bool:
+        return getattr(module, "__dict__", {}).get("configuration") is self
 
     def initialise(self) -> None:
         """Tell the extensions, once, that the configuration is in use."""
@@ -194,6 +205,8 @@ def get_configuration(configuration_module: str | None = None) -> Configuration:
         raise LookupError(f"the module {name!r} has no member 'configuration'") from None
     if not isinstance(configuration, Configuration):
         raise TypeError(f"the member 'configuration' of {name!r} must be a Configuration, not {configuration!r}")
+    if name not in configuration._homes:
+        configuration._homes.append(name)
     configuration.initialise()
     return configuration
 

@@ -52,7 +52,13 @@ class Context(_Base, SerializableValue):
         return f"Context({self.attributes!r})"
 
     def shared(self) -> Context:
-        """Return what may leave this process: all but the keys that begin with ``_``."""
+        """Return what may leave this process: all but the keys that begin with ``_``.
+
+        :class:`SerializationError` for a key that is no text.
+        """
+        for key in self.attributes:
+            if not isinstance(key, str):
+                raise SerializationError(f"the context has the key {key!r}, which is no text")
         return Context({key: value for key, value in self.attributes.items() if not key.startswith("_")})
 
     def take(self, shared: Context) -> None:

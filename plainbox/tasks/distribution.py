@@ -65,7 +65,8 @@ _archives: WeakKeyDictionary[Configuration, DistributionArchive] = WeakKeyDictio
 class DistributionArchive:
     """What the far end imports: the modules that always travel, and ``modules``. Equal to one of the same modules.
 
-    ``directory`` keeps the archives; ``wanted_by`` says in errors who has asked for the modules.
+    ``directory`` keeps the archives; None stands for the usual one, :func:`archive_directory`. It must be one in which
+    nobody else can write. ``wanted_by`` says in errors who has asked for the modules.
     """
 
     def __init__(
@@ -175,8 +176,13 @@ def archive_directory() -> Path:
 
 
 def keep(directory: Path, digest: str, data: bytes) -> Path:
-    """Have ``data`` in ``directory`` under its digest, and nothing else than it; return where it is."""
+    """Have ``data`` in ``directory`` under its digest, and nothing else than it; return where it is.
+
+    :class:`ChainError` for a directory in which somebody else could put something.
+    """
     path = directory / f"{digest}.pyz"
+    with suppress(FileNotFoundError, NotADirectoryError):
+        _refuse_shared(directory)
     try:
         with open(path, "rb") as file:
             if file.read() == data:
@@ -185,6 +191,7 @@ def keep(directory: Path, digest: str, data: bytes) -> Path:
     except OSError:
         pass
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _refuse_shared(directory)
     descriptor, aside = tempfile.mkstemp(dir=directory, prefix=".new-")
     try:
         with open(descriptor, "wb") as file:
@@ -197,6 +204,15 @@ def keep(directory: Path, digest: str, data: bytes) -> Path:
         raise
     _forget_old(directory)
     return path
+
+
+def _refuse_shared(directory: Path) -> None:
+    found = os.stat(directory)
+    if found.st_uid not in (0, os.geteuid()) or found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise ChainError(
+            f"archives of code cannot be kept in {directory}: others can write to it",
+            hint="name a directory of your own, with the mode 700",
+        )
 
 
 def _forget_old(directory: Path) -> None:

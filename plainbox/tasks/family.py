@@ -11,6 +11,10 @@ job runs that could have started it as well. Then it belongs to the one whose ma
 one that carries none of the marks is left to the job that ends last. A part of Plainbox that starts a child in a
 session of its own while jobs run would break this rule; it has to go through here.
 
+All that holds for the process of a test run, whose children are all ours. A program that uses Plainbox as a library
+has children of its own: there a family does not adopt, and whoever is neither in the leader's session nor carries its
+mark is nobody's business.
+
 Looking is cheap as long as nobody is left: three system calls. Only a job that left somebody pays for more.
 """
 
@@ -80,8 +84,16 @@ def spawning() -> Iterator[type[Family]]:
 class Family:
     """The leader of a job and all that came from it. Made inside of :func:`spawning`, given up by :meth:`forget`."""
 
-    def __init__(self, process: subprocess.Popen[bytes], send_protected: SendProtected | None = None) -> None:
-        """``send_protected`` sends a signal to processes that this one may not send any to.
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        send_protected: SendProtected | None = None,
+        *,
+        mark: str | None = None,
+        adopts: bool = True,
+    ) -> None:
+        """``send_protected`` sends a signal to processes that this one may not send any to. Without ``adopts`` only the
+        session of the leader counts, and who carries the ``mark``.
 
         Raise :class:`ProcessLookupError` where /proc does not show processes."""
         stat = read_stat(process.pid)
@@ -91,7 +103,10 @@ class Family:
         self._send_protected = send_protected
         self.leader = ProcessIdentity(process.pid, stat.process_group, stat.start_ticks)
         #: A variable of its environment, with the value, that no other job has: ``NAME=value``.
-        self.mark: str | None = None
+        self.mark = mark
+        self._adopts = adopts
+        #: Who has carried the mark: of the dead it cannot be seen any more.
+        self._seen: set[tuple[int, int]] = set()
         _families[process.pid] = self
 
     def forget(self) -> None:
@@ -106,7 +121,7 @@ class Family:
         with suppress(ChildProcessError):
             while os.waitpid(-self.leader.process_group, os.WNOHANG)[0] != 0:
                 pass
-        return self._group_exists() or self.collect()
+        return self._group_exists() or self.collect() or self._has_strays()
 
     def collect(self) -> bool:
         """Collect the orphans of the job that are dead; tell whether others live."""
@@ -184,20 +199,36 @@ class Family:
             return True
         return True
 
+    def _has_strays(self) -> bool:
+        """Tell whether somebody lives who was not adopted. A leader that ended well has left nobody."""
+        return not self._adopts and self._process.returncode != 0 and bool(self.members())
+
     def _is_root(self, stat: ProcessStat) -> bool:
-        return stat.session == self.leader.pid or (stat.parent == os.getpid() and self._owns(stat))
+        if stat.session == self.leader.pid or not self._adopts:
+            return self._owns(stat)
+        return stat.parent == os.getpid() and self._owns(stat)
 
     def _owns(self, child: ProcessStat) -> bool:
-        """Tell whether a child of this process is an orphan of the job."""
+        """Tell whether a process, a child of this one when it is adopted, comes from the job."""
         if child.session == self.leader.pid:
             return True
-        if child.pid in _families or child.session == os.getsid(0):
+        if not _is_older(self.leader, child) or child.pid in _families or child.session in _families:
             return False
-        possible = [family for family in _families.values() if _is_older(family.leader, child)]
+        if not self._adopts:
+            return self._is_marked(child)
+        if child.session == os.getsid(0):
+            return False
+        possible = [family for family in _families.values() if family._adopts and _is_older(family.leader, child)]
         if len(possible) > 1:
             variables = _environment(child)
             possible = [family for family in possible if family.mark in variables] or possible
         return possible == [self]
+
+    def _is_marked(self, stat: ProcessStat) -> bool:
+        key = (stat.pid, stat.start_ticks)
+        if key not in self._seen and self.mark is not None and self.mark in _environment(stat):
+            self._seen.add(key)
+        return key in self._seen
 
 
 def _is_older(leader: ProcessIdentity, child: ProcessStat) -> bool:

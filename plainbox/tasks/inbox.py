@@ -74,6 +74,9 @@ class Inbox:
                 [self._descriptor], [], [], max(0.0, beaten_s + self._beat_s - time.monotonic())
             )
             now_s = time.monotonic()
+            if not ready:
+                # Code that does not let go of the interpreter may have kept this thread waiting since it was looked.
+                ready, _, _ = select.select([self._descriptor], [], [], 0)
             if ready:
                 data = os.read(self._descriptor, READ_SIZE)
                 if not data:

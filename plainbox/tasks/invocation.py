@@ -35,6 +35,7 @@ from plainbox.tasks.result import Result
 from plainbox.tasks.tasks import Task
 
 if TYPE_CHECKING:
+    from plainbox.tasks.distribution import DistributionArchive
     from plainbox.tasks.ids import InvocationIds
     from plainbox.tasks.links import ChainLink
     from plainbox.tasks.serialization.serializer import Serializer
@@ -200,6 +201,13 @@ class Invocation(Belongings):
         """The serializer of the configuration."""
         return self.configuration.serializer
 
+    @property
+    def distribution_archive(self) -> DistributionArchive:
+        """What another interpreter imports to go on with this."""
+        from plainbox.tasks.distribution import get_distribution_archive
+
+        return get_distribution_archive(self.configuration)
+
     def initiate(self) -> Result:
         """Carry out the execution, once, and return its result.
 
@@ -220,7 +228,10 @@ class Invocation(Belongings):
                 from plainbox.tasks.keeping import with_attachments
 
                 result = with_attachments(result, self._attachments, self.surroundings)
-            self._state = InvocationState.CANCELLED if self.cancelled else InvocationState.FINISHED
+            lost = isinstance(result.exception, TransportLost)
+            self._state = InvocationState.LOST if lost else InvocationState.FINISHED
+            if self.cancelled:
+                self._state = InvocationState.CANCELLED
         except BaseException as error:
             self._state = InvocationState.LOST if isinstance(error, TransportLost) else InvocationState.FAILED
             self._finish(told, failed=True)

@@ -3,11 +3,14 @@
 
 It has a session of its own, so that an interrupt from the terminal does not hit it, and counts as the leader of a family
 like the command of a job does: nobody takes it for the orphan of another job, and when it dies too early, whom it leaves
-here is found and ended.
+here is found and ended: by its session, and by a variable of the environment that all who come from it carry. The other
+children of this process belong to the program that this is, so none is ever adopted or waited for, unless jobs of a
+test run are executed.
 """
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
@@ -19,7 +22,10 @@ from plainbox.tasks.family import become_subreaper, spawning
 from plainbox.tasks.identity import ProcessIdentity
 from plainbox.tasks.process import GIVE_UP_S, GRACE_S
 
-__all__ = ["LEAVE_S", "Link"]
+__all__ = ["LEAVE_S", "LINK_VARIABLE", "Link"]
+
+#: The variable by which those who come from a link are known.
+LINK_VARIABLE = "PLAINBOX_LINK"
 
 #: The time that the far end has for ending a job and tidying up once it is left: longer than it gives the job.
 LEAVE_S = 2 * GRACE_S
@@ -28,10 +34,17 @@ LEAVE_S = 2 * GRACE_S
 class Link:
     """A started process with three pipes. Close it in any case."""
 
-    def __init__(self, argv: Sequence[str], environment: Mapping[str, str], leave_s: float = LEAVE_S) -> None:
-        """Raise :class:`RemoteSetupError` when the process cannot be started."""
+    def __init__(
+        self, argv: Sequence[str], environment: Mapping[str, str], leave_s: float = LEAVE_S, *, adopts: bool = False
+    ) -> None:
+        """``adopts`` is for the jobs of a test run: what loses its parent is this link's, when it can be nobody else's.
+
+        Raise :class:`RemoteSetupError` when the process cannot be started.
+        """
         self._leave_s = leave_s
-        become_subreaper()
+        nonce = os.urandom(16).hex()
+        if adopts:
+            become_subreaper()
         with spawning() as new_family:
             try:
                 self.process = subprocess.Popen(
@@ -40,14 +53,14 @@ class Link:
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
                     bufsize=0,
-                    env=dict(environment),
+                    env={**environment, LINK_VARIABLE: nonce},
                     start_new_session=True,
                 )
             except (OSError, ValueError) as error:
                 reason = error.strerror if isinstance(error, OSError) else error
                 raise RemoteSetupError(f"{argv[0]} could not be started: {reason}") from error
             try:
-                self._family = new_family(self.process)
+                self._family = new_family(self.process, mark=f"{LINK_VARIABLE}={nonce}", adopts=adopts)
             except OSError as error:
                 self._close_pipes()
                 self.process.wait()

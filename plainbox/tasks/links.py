@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from plainbox.tasks.remote import Remote
 
 __all__ = [
+    "UNIT_LINE",
     "ChainLink",
     "Parameter",
     "UnitParameters",
@@ -36,7 +37,7 @@ __all__ = [
     "unit_parameters",
 ]
 
-_UNIT_LINE = re.compile(r"([A-Za-z][A-Za-z0-9_-]*)\.([A-Za-z][A-Za-z0-9_-]*)\s*:\s*(.*)", re.DOTALL)
+UNIT_LINE = re.compile(r"([A-Za-z][A-Za-z0-9_-]*)\.([A-Za-z][A-Za-z0-9_-]*)\s*:\s*(.*)", re.DOTALL)
 _IN_UNIT = "advice-parameters"
 
 
@@ -77,7 +78,7 @@ def unit_parameters(lines: Sequence[str], origin: Origin | None) -> UnitParamete
     """Return what the lines ``advice.parameter: value`` of a unit say; :class:`ChainError` when any of it means nothing."""
     texts: dict[str, dict[str, str]] = {}
     for line in lines:
-        match = _UNIT_LINE.fullmatch(line)
+        match = UNIT_LINE.fullmatch(line)
         if match is None:
             error = ChainError(f"{line[:80]!r} is no parameter of an advice", hint="write advice.parameter: value")
             raise located(error, origin, _IN_UNIT)

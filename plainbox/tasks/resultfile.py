@@ -69,7 +69,7 @@ class ResultFile:
             self.path = os.path.join(self._passable, os.urandom(16).hex())
             self._descriptor = os.open(self.path, _FLAGS, 0o600)
             way.hand_over(self.path)
-        except OSError:
+        except BaseException:
             shutil.rmtree(self._passable, ignore_errors=True)
             raise
 

@@ -23,6 +23,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from plainbox.errors import JobStartError
 
@@ -110,8 +111,16 @@ class Way:
         os.chown(path, self.account.uid, self.account.gid, follow_symlinks=False)
 
     def let_through(self, directory: str) -> None:
-        """Let the account reach what is handed over in ``directory``, by its name."""
+        """Let the account reach what is handed over in ``directory``, by its name.
+
+        :class:`JobStartError` when a directory above keeps it out.
+        """
+        _check_passable(self.account, directory)
         os.chmod(directory, _PASSABLE)
+
+    def hand_over_open(self, descriptor: int) -> None:
+        """Let the account open an open pipe or terminal anew, as a program does that writes to /dev/stderr."""
+        os.fchown(descriptor, self.account.uid, self.account.gid)
 
     def signal(self, number: int, pids: Sequence[int]) -> None:
         """Send a signal to processes (a negative number is a group) that are protected from us: nobody is."""
@@ -144,13 +153,35 @@ class _BySudo(Way):
 
     def let_through(self, directory: str) -> None:
         if self.account.uid != 0:
-            os.chmod(directory, _PASSABLE)
+            super().let_through(directory)
+
+    def hand_over_open(self, descriptor: int) -> None:
+        if self.account.uid != 0:
+            os.fchmod(descriptor, 0o622)
 
     def signal(self, number: int, pids: Sequence[int]) -> None:
         self._sudo.signal(self.account.name, number, pids)
 
     def remove(self, path: str) -> None:
         self._sudo.run(self.account.name, ("rm", "-rf", "--", path))
+
+
+def _check_passable(account: Account, directory: str) -> None:
+    for above in reversed(Path(directory).absolute().parents):
+        found = os.stat(above)
+        mode = found.st_mode
+        passable = (
+            mode & stat.S_IXUSR
+            if found.st_uid == account.uid
+            else mode & stat.S_IXGRP
+            if found.st_gid == account.gid
+            else mode & stat.S_IXOTH
+        )
+        if not passable:
+            raise JobStartError(
+                f"the job runs as {account.name!r}, who cannot reach {above}, where the files of jobs are",
+                hint="set TMPDIR to a directory that everybody can pass",
+            )
 
 
 def _plain(name: str) -> bool:

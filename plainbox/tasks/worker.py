@@ -17,6 +17,7 @@ import signal
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -71,7 +72,8 @@ def _take_over() -> tuple[FrameWriter, Inbox]:
 
 
 def _say(text: str, code: int) -> int:
-    sys.stderr.write(f"{text}\n")
+    with suppress(OSError, ValueError, AttributeError):  # what ran in here may have closed it, or put it elsewhere
+        sys.stderr.write(f"{text}\n")
     return code
 
 
@@ -101,8 +103,7 @@ class _Worker:
         except Exception as error:  # noqa: BLE001 - whatever it is, our side hears of it
             result = result_document(failure_content(error))
         _clear(self._directory)
-        self._writer.document(Kind.RESULT, result)
-        self._writer.write(frame_of(Kind.BYE))
+        self._deliver(result)
         return DELIVERED
 
     def _execute(self, load: Load) -> bytes:
@@ -120,7 +121,19 @@ class _Worker:
         from plainbox.tasks.worker_bundle import run_bundle
 
         bundle = Path(self._directory, load.bundle).read_bytes()
-        return result_document({}, run_bundle(bundle, load, self._writer, self._inbox, sink))
+        return result_document({}, run_bundle(bundle, load, self._writer, self._inbox, sink, self._give_up))
+
+    def _give_up(self, error: Exception) -> None:
+        """Deliver an error in place of a result that will not come, and be gone."""
+        try:
+            _clear(self._directory)
+            self._deliver(result_document(failure_content(error)))
+        finally:
+            os._exit(DELIVERED)
+
+    def _deliver(self, result: bytes) -> None:
+        self._writer.document(Kind.RESULT, result)
+        self._writer.write(frame_of(Kind.BYE))
 
     def _run_program(self, load: Load, sink: _Sink) -> Ending:
         assert load.program is not None
@@ -146,10 +159,17 @@ class _Worker:
             attach_bytes=load.attach_bytes,
         )
         ending = HERE.run(load.program, surroundings, load.deadline)
-        for name, data in collect(files, ("*",), max(LARGEST_ATTACHED, load.attach_bytes)):
+        found = collect(files, ("*",), max(LARGEST_ATTACHED, load.attach_bytes))
+        while True:
+            try:
+                name, data = next(found)
+            except StopIteration:
+                return ending
+            except OSError as error:
+                sink.note(f"not everything could be attached: {error.strerror}")
+                return ending
             if data is not None:
                 self._writer.document(Kind.ATTACH, attached(name, data))
-        return ending
 
 
 class _Sink:

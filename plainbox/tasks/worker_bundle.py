@@ -3,7 +3,7 @@
 
 Called by :mod:`plainbox.tasks.worker`. What the code in there prints, and whatever it starts, goes the way of the output
 of a job. When the time is over or our side is gone it is interrupted like by a person; if that does not help, the
-process ends, with all that it started.
+process ends, with all that it started, and says why. Signals mean to that code what they mean to any program.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
+from types import FrameType
 
-from plainbox.errors import TaskError
+from plainbox.errors import DeadlineError, TaskError
 from plainbox.processes import ProcessStat, read_stat, scan
 from plainbox.tasks.documents import Load
 from plainbox.tasks.family import become_subreaper
@@ -30,16 +31,26 @@ from plainbox.tasks.invocation import Invocation
 from plainbox.tasks.output import CancelToken, OutputSink
 from plainbox.tasks.process import GRACE_S
 from plainbox.tasks.resource_limits import restrict
+from plainbox.tasks.run import set_run_id
 
 __all__ = ["run_bundle"]
 
 PROGRESS_EVERY_S = 0.1
 READ_SIZE = 64 * 1024
-TEMPORARY = 75
 
 
-def run_bundle(bundle: bytes, load: Load, writer: FrameWriter, inbox: Inbox, sink: OutputSink) -> bytes:
-    """Take the invocation of ``bundle`` on and return the bundle of what it came to; what it raises comes through."""
+def run_bundle(
+    bundle: bytes,
+    load: Load,
+    writer: FrameWriter,
+    inbox: Inbox,
+    sink: OutputSink,
+    give_up: Callable[[Exception], None],
+) -> bytes:
+    """Take the invocation of ``bundle`` on and return the bundle of what it came to; what it raises comes through.
+
+    ``give_up`` tells our side of an error and ends this process; for code that does not end when it is to.
+    """
     become_subreaper()
     os.environ.update(load.environment)
     sys.path.extend(path for path in load.path if path not in sys.path)
@@ -49,22 +60,39 @@ def run_bundle(bundle: bytes, load: Load, writer: FrameWriter, inbox: Inbox, sin
     leader = ProcessIdentity(pid, os.getpgrp(), 0 if stat is None else stat.start_ticks)
     writer.write(json_frame(Kind.READY, asdict(leader)))
     inbox.wait_for(Kind.GO)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    with _output_to(sink), _Interruption(inbox.cancel, load) as interruption:
+    with _usual_signals(), _output_to(sink), _Interruption(inbox.cancel, load, give_up) as interruption:
         try:
             return _take_on(bundle, load, writer)
         except KeyboardInterrupt:
-            if interruption.reason is None:
+            if interruption.error is None:
                 raise
-            raise TaskError(interruption.reason) from None
+            raise interruption.error from None
         finally:
             end_descendants()
+
+
+@contextmanager
+def _usual_signals() -> Iterator[None]:
+    """Let signals mean what they mean to any program, and to those that are forked from it."""
+    usual: dict[int, Callable[[int, FrameType | None], object] | signal.Handlers] = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGTERM: signal.SIG_DFL,
+        signal.SIGHUP: signal.SIG_DFL,
+    }
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _take_on(bundle: bytes, load: Load, writer: FrameWriter) -> bytes:
     invocation = Invocation()
     try:
         invocation.restore(io.BytesIO(bundle))
+        with suppress(RuntimeError):  # what was imported has asked for it already
+            set_run_id(invocation.run_id)
         invocation.deadline = load.deadline
         events = _Events(writer)
         invocation.subscribe(events.take)
@@ -106,12 +134,15 @@ class _Events:
 class _Interruption:
     """Interrupts the main thread when somebody cancels or the time is over, and ends the process when that is no use."""
 
-    def __init__(self, cancel: CancelToken, load: Load) -> None:
+    def __init__(self, cancel: CancelToken, load: Load, give_up: Callable[[Exception], None]) -> None:
         self._cancel = cancel
         self._load = load
+        self._give_up = give_up
         self._wake = threading.Event()
+        #: Held by the one of the two threads that delivers.
+        self._delivers = threading.Lock()
         self._over = False
-        self.reason: str | None = None
+        self.error: TaskError | None = None
 
     def __enter__(self) -> _Interruption:
         self._cancel.subscribe(self._wake.set)
@@ -119,7 +150,8 @@ class _Interruption:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._over = True
+        with self._delivers:
+            self._over = True
         self._wake.set()
 
     def _watch(self) -> None:
@@ -127,18 +159,19 @@ class _Interruption:
         if self._over:
             return
         if self._cancel.cancelled:
-            self.reason = f"cancelled: {self._cancel.reason}"
+            self.error = TaskError(f"cancelled: {self._cancel.reason}")
         else:
-            self.reason = f"ended after its limit of {self._load.limit_s or 0:g} s"
+            self.error = DeadlineError(f"ended after its limit of {self._load.limit_s or 0:g} s")
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)  # type: ignore[arg-type]
         end_s = time.monotonic() + (GRACE_S if self._load.grace_s is None else self._load.grace_s)
         while time.monotonic() < end_s and not self._cancel.hurried:
             if self._over:
                 return
             time.sleep(0.02)
-        if not self._over:
-            end_descendants()
-            os._exit(TEMPORARY)
+        with self._delivers:
+            if not self._over:
+                end_descendants()
+                self._give_up(self.error)
 
 
 @contextmanager
@@ -146,12 +179,17 @@ def _output_to(sink: OutputSink) -> Iterator[None]:
     """Have what is written to the two standard streams, by this process and those that it starts, go to ``sink``."""
     kept = os.dup(2)
     null = os.open(os.devnull, os.O_WRONLY)
+    streams = sys.stdout, sys.stderr
+    for stream in streams:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True)
     pumps = [_pump(1, lambda data: sink.write("stdout", data)), _pump(2, lambda data: sink.write("stderr", data))]
     try:
         yield
     finally:
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+        for stream in {sys.stdout, sys.stderr, *streams}:
+            with suppress(OSError, ValueError, AttributeError):  # closed, or replaced by something else
+                stream.flush()
         os.dup2(null, 1)
         os.dup2(kept, 2)
         os.close(kept)

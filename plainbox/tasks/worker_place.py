@@ -23,7 +23,15 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from plainbox.errors import PlaceError, RemoteSetupError, RemoteVersionError, TaskError, TransportLost
+from plainbox.errors import (
+    ChainError,
+    DeadlineError,
+    PlaceError,
+    RemoteSetupError,
+    RemoteVersionError,
+    TaskError,
+    TransportLost,
+)
 from plainbox.tasks.attaching import ArrivedFiles
 from plainbox.tasks.bootstrap import bootstrap_words
 from plainbox.tasks.bundle import MOST_BYTES
@@ -37,14 +45,16 @@ from plainbox.tasks.link import Link
 from plainbox.tasks.output import CancelToken, StreamName
 from plainbox.tasks.place import LARGEST_ATTACHED, Program
 from plainbox.tasks.process import Ending
+from plainbox.tasks.result import Result
 
 if TYPE_CHECKING:
     from plainbox.tasks.invocation import Invocation
+    from plainbox.tasks.serialization.serializer import Serializer
     from plainbox.tasks.surroundings import Surroundings
 
     Files = Mapping[str, Callable[[], bytes]]
 
-__all__ = ["Errand", "Opening", "WorkerPlace"]
+__all__ = ["Errand", "Opening", "WorkerPlace", "refuse_code"]
 
 SILENT_BEATS = 3
 
@@ -78,30 +88,37 @@ class Errand:
     """What is done with one worker, whatever it runs.
 
     ``load`` says what, once it is known who is there, with the content of its files by their digests. ``started`` is
-    called while the program is held, with the process there and the one here that leads to it.
+    called while the program is held, with the process there and the one here that leads to it. ``is_job`` is true for
+    the jobs of a test run.
     """
 
     load: Callable[[Hello], tuple[Load, Files]]
     started: Callable[[Hello, ProcessIdentity, ProcessIdentity], None]
     receiver: Receiver
     cancel: CancelToken
+    limits: Limits
     deadline: Deadline | None = None
     tick: Callable[[], None] = lambda: None
-    limits: Limits | None = None
+    is_job: bool = False
 
 
 class WorkerPlace(ABC):
     """Runs programs by workers. A subclass may set what stands below for all of its executions.
 
     ``limits`` and ``nice`` are those of :mod:`plainbox.tasks.resource_limits`. Both sides say that they are there every
-    ``beat_s``, and three times of silence are a loss; with ``watched`` false only this side listens for it, for the end
-    of a pipe cannot be missed.
+    ``beat_s``, and three times of silence are a loss; with ``watched`` false no side listens for it, for the end of a
+    pipe cannot be missed. A function is never taken for lost because it is silent: code that does not let go of the
+    interpreter keeps the beats back.
+
+    With ``trusted`` true what comes from there may do here what it likes, as a pickle can: only where it is this user's
+    own process.
     """
 
     limits: Mapping[str, int] = MappingProxyType({})
     nice: int = 0
     beat_s: float = 5.0
     watched: bool = True
+    trusted: bool = False
 
     @abstractmethod
     def opening(self) -> AbstractContextManager[Opening]:
@@ -147,7 +164,11 @@ class WorkerPlace(ABC):
             cancel=surroundings.cancel,
             deadline=deadline,
             tick=surroundings.tick,
-            limits=Limits(attached_bytes=max(LARGEST_ATTACHED, surroundings.attach_bytes) + _NAMES_BYTES),
+            limits=Limits(
+                silence_s=SILENT_BEATS * self.beat_s if self.watched else None,
+                attached_bytes=max(LARGEST_ATTACHED, surroundings.attach_bytes) + _NAMES_BYTES,
+            ),
+            is_job=True,
         )
         try:
             header, _ = result_from(self.deliver(errand))
@@ -159,10 +180,14 @@ class WorkerPlace(ABC):
         return replace(ending, process=leaders[0])
 
     def move(self, invocation: Invocation) -> None:
-        """Have the part of ``invocation`` inside of the advice that calls this done there, and take what came of it.
+        """Have the part of ``invocation`` inside of the advice that calls this done there, and go on with what came of it.
 
-        Called in ``before``, which then proceeds. What an advice in that part raises is raised here.
+        All that a ``before`` does. That it could not be done, or not in time, is a result, with which outer advices may
+        do what they like; what an advice in that part raises is raised here. :class:`ChainError` when the serializer
+        would let a place that is not trusted run code here.
         """
+        if not self.trusted:
+            refuse_code(invocation.serializer)
         saved = io.BytesIO()
         invocation.save(saved)
         bundle = saved.getvalue()
@@ -179,14 +204,23 @@ class WorkerPlace(ABC):
             receiver=_Relay(invocation),
             cancel=invocation.cancel_token,
             deadline=deadline,
-            limits=Limits(result_bytes=MOST_BYTES),
+            limits=Limits(silence_s=None, result_bytes=MOST_BYTES),
         )
         try:
-            _, body = result_from(self.deliver(errand))
-        except Stopped:
-            late = "" if deadline is None else f"ended after its limit of {deadline.limit_s:g} s"
-            raise TaskError(f"cancelled: {errand.cancel.reason}" if errand.cancel.cancelled else late) from None
+            try:
+                _, body = result_from(self.deliver(errand))
+            except Stopped:
+                if errand.cancel.cancelled:
+                    raise TaskError(f"cancelled: {errand.cancel.reason}") from None
+                late = "" if deadline is None else f" of {deadline.limit_s:g} s"
+                raise DeadlineError(f"ended after its limit{late}") from None
+        except TaskError as error:
+            if not (isinstance(error, (PlaceError, DeadlineError)) or invocation.cancelled):
+                raise
+            invocation.conclude(Result(exception=error))
+            return
         invocation.restore(io.BytesIO(body))
+        invocation.proceed()
 
     def deliver(self, errand: Errand) -> bytes:
         """Have a worker do ``errand`` and return the document of its result.
@@ -198,12 +232,12 @@ class WorkerPlace(ABC):
         with self.opening() as opening:
             words = bootstrap_words(opening.interpreter, nonce, archive.digest, opening.store, opening.directory)
             channel = Channel(
-                Link(opening.wrap(words), opening.environment),
+                Link(opening.wrap(words), opening.environment, adopts=errand.is_job),
                 errand.receiver,
                 cancel=errand.cancel,
                 deadline=errand.deadline,
                 tick=errand.tick,
-                limits=replace(errand.limits or Limits(), silence_s=SILENT_BEATS * self.beat_s),
+                limits=errand.limits,
             )
             try:
                 hello = channel.open(nonce, lambda: archive.data)
@@ -238,6 +272,15 @@ class WorkerPlace(ABC):
             grace_s=None if deadline is None else deadline.grace_s,
             beat_s=self.beat_s,
             silence_s=SILENT_BEATS * self.beat_s if self.watched else None,
+        )
+
+
+def refuse_code(serializer: Serializer) -> None:
+    """Raise :class:`ChainError` when reading what another machine has written would run its code here."""
+    if not serializer.data_only:
+        raise ChainError(
+            f"{type(serializer).__name__} would let another machine run code on this one",
+            hint="move functions there with a serializer of data, as JsonSerializer is",
         )
 
 

@@ -20,7 +20,7 @@ from plainbox.tasks.identity import name_of_owner
 if TYPE_CHECKING:
     from plainbox.tasks.users import Way
 
-__all__ = ["MOST_LEFTOVERS", "Workplace", "has_mounts"]
+__all__ = ["MOST_LEFTOVERS", "Workplace", "has_mounts", "remove"]
 
 _log = logging.getLogger(__name__)
 
@@ -35,14 +35,21 @@ class Workplace:
     """
 
     def __init__(self, way: Way | None = None) -> None:
+        from plainbox.tasks.sweeping import sweep_once
+
+        sweep_once()
         self._way = way
         self._top = Path(tempfile.mkdtemp(prefix=name_of_owner("plainbox-job-")))
         self.path = self._top
         if way is not None:
             # Whoever sees the outer directory does not know the name of the one in it.
-            way.let_through(str(self._top))
-            self.path = Path(tempfile.mkdtemp(prefix="", dir=self._top))
-            way.hand_over(str(self.path))
+            try:
+                way.let_through(str(self._top))
+                self.path = Path(tempfile.mkdtemp(prefix="", dir=self._top))
+                way.hand_over(str(self.path))
+            except BaseException:
+                shutil.rmtree(self._top, ignore_errors=True)
+                raise
 
     def clear(self) -> tuple[str, ...]:
         """Remove the directory and return the relative names of what was left in it, at most ``MOST_LEFTOVERS``.
@@ -76,7 +83,7 @@ class Workplace:
         if has_mounts(self.path):
             _log.warning("A job has left something mounted in its working directory; not removed: %s", self.path)
         else:
-            _remove(self.path, self._way)
+            remove(self.path, self._way)
         return left
 
 
@@ -122,7 +129,8 @@ def _printable(name: str) -> str:
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _remove(path: Path, way: Way | None) -> None:
+def remove(path: Path, way: Way | None = None) -> None:
+    """Remove a directory of ours with all that a job has put into it, as far as that can be done."""
     try:
         shutil.rmtree(path)
     except (OSError, RecursionError):

@@ -89,6 +89,63 @@ def test_show(configured: Plainbox, provider: Callable[..., Path]) -> None:
     assert text.startswith(f"org.example::on-gpu: chain no-gpu, chosen by {conf}:6\nskip-if")
 
 
+def test_show_of_templates(configured: Plainbox, provider: Callable[..., Path]) -> None:
+    """A job that only a run makes has a chain, too, and a template has the one of its jobs; rules see the id of the job."""
+    units = (
+        "unit: template\ntemplate-resource: gpu\ntemplate-id: for-gpu\nid: on-{driver}\nplugin: shell\n"
+        "advice-parameters: retry.attempts: 7\ncommand: true\n\n"
+        "id: gpu\nplugin: resource\ncommand: true\n"
+    )
+    directory = provider(units)
+    made = configured.json("chain", "show", "on-nv", "--provider", directory)
+    assert (made["job"], made["chain"]) == ("org.example::on-nv", "no-gpu")
+    template = configured.json(
+        "chain", "show", "for-gpu", "--provider", directory, "--chain", "x", "--advice", "x=retry"
+    )
+    assert template["job"] == "org.example::for-gpu"
+    assert template["advices"][0]["parameters"][0] | {"source": ""} == {
+        "name": "attempts",
+        "value": "7",
+        "source": "",
+        "given": True,
+    }
+    refused = configured.run("chain", "show", "of-nv", "--provider", directory, code=2)
+    assert "no job or template 'of-nv'" in refused.stderr
+
+
+def test_attachments_of_advices(plainbox: Plainbox, provider: Callable[..., Path]) -> None:
+    """What an advice attaches is in the session and in the report, beside what the job itself has attached."""
+    configure(
+        plainbox, "[advice-chain:default]\nadvices = log(level=warning, attach=yes), metrics(0.01s), attach('*.json')\n"
+    )
+    directory = provider("id: job\nplugin: shell\nflags: has-leftovers\ncommand: sleep 0.2; echo mine > metrics.json\n")
+    plainbox.run("run", "--no-input", "--provider", directory, "job", "-o", "json:report.json")
+    [result] = json.loads((plainbox.home / "report.json").read_text())["results"]
+    attached = {item["name"]: item for item in result["attachments"]}
+    assert sorted(attached) == ["invocation.log", "metrics-2.json", "metrics.json"]
+    [session] = plainbox.sessions.glob("*.session")
+    texts = {name: (session / item["path"]).read_text() for name, item in attached.items()}
+    assert texts["metrics.json"] == "mine\n"
+    assert json.loads(texts["metrics-2.json"])["schema"] == "plainbox.metrics/1"
+    assert "job: pass after" in texts["invocation.log"]
+    assert attached["metrics-2.json"]["media_type"] == "application/json"
+    plainbox.run("session", "verify")
+
+
+def test_skip_inside_of_the_cache(plainbox: Plainbox, provider: Callable[..., Path]) -> None:
+    """A kept result does not keep a rule from skipping the job, nor limits from holding."""
+    units = UNITS.replace("id: on-gpu\n", "id: on-gpu\ncache: yes\n")
+    directory = provider(units)
+    chosen = ("run", "--no-input", "--provider", directory, "gpu", "on-gpu")
+    plainbox.run(*chosen)
+    assert "(from the cache)" in plainbox.run(*chosen).stderr
+    configure(plainbox, "[advice-chain:default]\nadvices = inherit, skip-if(\"gpu.driver == 'nv'\")\n")
+    plainbox.run(*chosen)
+    assert plainbox.jobs()["org.example::on-gpu"]["outcome"] == "skip"
+    configure(plainbox, "[advice-chain:default]\nadvices = inherit, subprocess(limits='nofile=64')\n")
+    assert "(from the cache)" not in plainbox.run(*chosen).stderr
+
+
 @pytest.mark.parametrize(
     ("conf", "unit", "options", "message"),
     [
@@ -97,6 +154,9 @@ def test_show(configured: Plainbox, provider: Callable[..., Path]) -> None:
         ("", "", ("--chain", "dut"), "--chain: unknown advice chain 'dut'; known: default"),
         ("", "", ("--advice", "default=retry(attempts=x)"), "command line: --advice default: attempts: 'x'"),
         ("", "advice-parameters: subprocess.interpretr: x\n", ("--advice", "default=subprocess"), "'interpretr'"),
+        ("", "advice-parameters: subprocess.interpretr: x\n", (), "'interpretr'"),
+        ("[remote:x]\nhost = a\nprot = 2\n", "", (), "plainbox.conf:2: [remote:x] unknown setting 'prot'"),
+        ("[advice-chains:x]\nadvices = log\n", "", (), "[advice-chains:x] is no section"),
     ],
 )
 def test_mistakes(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import time
 from pathlib import Path
 
@@ -142,3 +143,84 @@ def test_directory_of_others(plainbox, directory: Path, count: Path) -> None:
     ran, shown = run(plainbox, directory, count)
     assert ran == 3
     assert shown.count("written by others") == 1
+
+
+class TwoRuns:
+    """Two runs of a job that waits for a file; the first one is in it."""
+
+    def __init__(self, plainbox, provider, tmp_path: Path) -> None:
+        self.begun, self.end = tmp_path / "begun", tmp_path / "end"
+        self.begun.touch()
+        command = "echo x >> $BEGUN; while [ ! -e $END ]; do sleep 0.02; done; echo measured"
+        self._words = (
+            "run",
+            "--no-input",
+            "--provider",
+            provider(f"id: slow\nplugin: shell\ncache: yes\ncommand: {command}\n"),
+            "slow",
+        )
+        self._plainbox = plainbox
+        self.first = self.start()
+        self.wait_for(lambda: self.times == 1)
+
+    @property
+    def times(self) -> int:
+        """How often the job has been started."""
+        return len(self.begun.read_text()) // 2
+
+    def start(self):
+        return self._plainbox.start(*self._words, BEGUN=str(self.begun), END=str(self.end))
+
+    def wait_for(self, condition) -> None:
+        give_up_at_s = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < give_up_at_s
+            time.sleep(0.02)
+
+    def wait_for_note(self) -> None:
+        """Wait until a run tells in its log that it waits for another one."""
+        logs = self._plainbox.sessions
+        self.wait_for(lambda: any(b"waiting for another run" in path.read_bytes() for path in logs.rglob("*.iolog")))
+
+
+@pytest.fixture
+def two_runs(plainbox, provider, tmp_path: Path) -> TwoRuns:
+    return TwoRuns(plainbox, provider, tmp_path)
+
+
+def test_two_runs_at_once(plainbox, two_runs: TwoRuns) -> None:
+    """Of two runs that need the same one runs the job, and the other one waits for it and says so."""
+    second = two_runs.start()
+    two_runs.wait_for_note()
+    two_runs.end.touch()
+    shown = [run.communicate(timeout=60)[1] for run in (two_runs.first, second)]
+    assert (two_runs.first.returncode, second.returncode) == (0, 0)
+    assert ["(from the cache)" in text for text in shown] == [False, True]
+    assert two_runs.times == 1
+    assert len(items(plainbox)) == 1
+
+
+def test_stop_of_the_run_that_waits(plainbox, two_runs: TwoRuns) -> None:
+    """Who asks a run to stop that waits for another one need not wait for that: the job runs, and the run stops."""
+    second = two_runs.start()
+    two_runs.wait_for_note()
+    second.send_signal(signal.SIGINT)
+    two_runs.wait_for(lambda: two_runs.times == 2)
+    two_runs.end.touch()
+    for run in (two_runs.first, second):
+        run.communicate(timeout=60)
+    assert len(items(plainbox)) == 1
+
+
+def test_first_run_is_killed(plainbox, two_runs: TwoRuns) -> None:
+    """A run that is killed in the job keeps nothing, and whoever waits for it runs the job."""
+    second = two_runs.start()
+    two_runs.wait_for_note()
+    two_runs.first.kill()
+    two_runs.first.communicate()
+    two_runs.wait_for(lambda: two_runs.times == 2)
+    assert items(plainbox) == []
+    two_runs.end.touch()
+    second.communicate(timeout=60)
+    assert second.returncode == 0
+    assert len(items(plainbox)) == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+import resource
 import signal
 import time
 from pathlib import Path
@@ -88,6 +89,49 @@ def test_a_number_that_makes_no_sense(plainbox, number: str) -> None:
     """What is no sensible number of jobs is refused before anything is begun."""
     done = plainbox.run("run", f"-j{number}", "plan", code=2)
     assert "no number from 1 to" in done.stderr
+
+
+def test_a_number_that_the_limit_of_open_files_cannot_carry(plainbox, provider) -> None:
+    """A number of jobs for which not enough files can be open is refused, with the largest that can."""
+    directory = provider("id: a\nplugin: shell\ncommand: true\n" + PLAN)
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
+
+    process = plainbox.start("run", "--no-input", "-j9", "--provider", directory, "plan", preexec_fn=limit)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "leaves room for 8 jobs at the same time" in stderr
+
+
+def test_a_low_soft_limit_of_open_files(plainbox, provider, box: Path) -> None:
+    """Where the soft limit is too low it is raised, and the jobs have the old one."""
+    names = [f"j{number}" for number in range(20)]
+    meet = f'until test "$(ls "$BOX" | wc -l)" -ge {len(names)}; do sleep 0.1; done'
+    units = "".join(
+        f"id: {name}\nplugin: shell\ncommand: touch $BOX/{name}; test $(ulimit -S -n) = 48 && {meet}\n\n"
+        for name in names
+    )
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (48, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+
+    process = plainbox.start(
+        "run", "--no-input", "-j20", "--provider", provider(units + PLAN), "plan", preexec_fn=limit, BOX=str(box)
+    )
+    process.communicate(timeout=100)
+    assert outcomes(plainbox) == dict.fromkeys(names, "pass")
+
+
+def test_interrupted_jobs_are_called_so(plainbox, provider, box: Path) -> None:
+    """What was running when the run was ended from outside is interrupted in the sum, not one that has not started."""
+    units = PAIR + "id: zz-later\nplugin: shell\nafter: one\ncommand: true\n"
+    process = plainbox.start("run", "--no-input", "-j", "2", "--provider", provider(units + PLAN), "plan", BOX=str(box))
+    wait_for(box / "one", box / "two")
+    process.send_signal(signal.SIGTERM)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert re.search(r"^3 jobs in .*: 1 not started, 2 interrupted$", stderr, re.MULTILINE)
 
 
 def test_interrupts(plainbox, provider, box: Path) -> None:

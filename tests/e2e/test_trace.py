@@ -87,6 +87,31 @@ def test_resume_is_linked(plainbox, provider, tmp_path: Path) -> None:
     plainbox.run("session", "verify")
 
 
+def test_running_job_of_a_killed_run(plainbox, provider, wait_for_trace) -> None:
+    """The trace of a run that was killed, and of one that goes on, shows the job that it was at."""
+    directory = provider("id: quick\nplugin: shell\ncommand: true\n\nid: hangs\nplugin: shell\ncommand: sleep 60\n")
+    process = plainbox.start("run", "--no-input", "--provider", directory, "quick", "hangs")
+    wait_for_trace(process, b"org.example::hangs")
+    assert "running job org.example::hangs (not finished)" in plainbox.run("trace", "show").stdout
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    shown = plainbox.run("trace", "show").stdout
+    assert "running job org.example::hangs (not finished)" in shown
+    assert shown.count("running job org.example::quick") == 1
+
+
+@pytest.fixture
+def wait_for_trace(plainbox):
+    """Return what waits until the trace of a running session has a text."""
+
+    def wait(process, text: bytes) -> None:
+        while not any(text in path.read_bytes() for path in plainbox.sessions.glob("*/trace.jsonl")):
+            assert process.poll() is None
+            time.sleep(0.02)
+
+    return wait
+
+
 @pytest.mark.parametrize("name", ["PLAINBOX_TRACING_DISABLE", "OTEL_SDK_DISABLED"])
 def test_switched_off(plainbox, provider, tmp_path: Path, name: str) -> None:
     """Switched off there is no file, and jobs see the context that came from outside."""

@@ -20,6 +20,7 @@ from plainbox.errors import FieldError, UsageError
 from plainbox.providers import Provider
 from plainbox.providers.lint import LintReport, format_issue, lint
 from plainbox.providers.silence import parse_code
+from plainbox.tasks.unit_advice import advice_issues
 from plainbox.units import Code, Issue, Severity
 from plainbox.units.checks.codes import CODES
 
@@ -96,7 +97,7 @@ def _lint(paths: Iterable[Path], others: Iterable[Path]) -> LintReport:
         left_out -= own
     for place in sorted(left_out):
         raise UsageError(f"{place!r} is left out: there is another provider of its name")
-    return lint(providers, catalogue).only(
+    return lint(providers, catalogue, advice_issues).only(
         lambda issue: issue.origin is None or any(Path(issue.origin.source).is_relative_to(path) for path in wanted)
     )
 

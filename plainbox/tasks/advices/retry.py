@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from plainbox.errors import RemoteError, SshConnectError, TransportLost
+from plainbox.errors import DeadlineError, RemoteError, SshConnectError, TransportLost
 from plainbox.tasks.advice import Advice
 from plainbox.tasks.advices.timeout import TimeLimits
 from plainbox.tasks.report import JobReport
@@ -150,6 +150,8 @@ def _fits(reason: str, error: BaseException | None, report: object) -> bool:
         return isinstance(error, _TRANSPORT)
     if reason not in _KINDS:
         return error is not None and reason in _names(error)
+    if reason == "timeout" and isinstance(error, DeadlineError):
+        return True
     if not isinstance(report, JobReport) or report.cancelled:
         return False
     if reason == "timeout":

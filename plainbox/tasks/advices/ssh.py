@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from plainbox.errors import ChainError
+from plainbox.errors import ChainError, PlaceError
 from plainbox.tasks.advice import Advice
 from plainbox.tasks.distribution import DistributionArchive, get_distribution_archive
 from plainbox.tasks.remote import Remote
+from plainbox.tasks.result import Result
 from plainbox.tasks.ssh_backend import SshBackend, SshCommandLineBackend
 
 if TYPE_CHECKING:
@@ -64,7 +65,11 @@ class SshAdvice(Advice):
 
         remote = self.remote_of(invocation)
         if invocation.job is None and type(self.backend) is not SshCommandLineBackend:
-            self._exchange(invocation, remote)
+            try:
+                self._exchange(invocation, remote)
+            except PlaceError as error:
+                invocation.conclude(Result(exception=error))
+                return
         elif invocation.job is not None and remote.mode == "shell":
             from plainbox.tasks.shell_place import ShellPlace
 
@@ -75,12 +80,15 @@ class SshAdvice(Advice):
             raise ChainError(f"a function needs Python on {remote.name}, which is used by its shell alone")
         else:
             SshPlace(remote, get_distribution_archive(invocation.configuration, self.directory)).move(invocation)
+            return
         invocation.proceed()
 
     def _exchange(self, invocation: Invocation, remote: Remote) -> None:
         """Have the inner part done there by means of the backend: with files, and without a word in between."""
+        from plainbox.tasks.worker_place import refuse_code
         from plainbox.tasks.workplace import Workplace
 
+        refuse_code(invocation.serializer)
         archive = get_distribution_archive(invocation.configuration, self.directory).path
         there = remote.directory / f"plainbox-{invocation.execution.execution_id}-{os.urandom(8).hex()}"
         here = Workplace()

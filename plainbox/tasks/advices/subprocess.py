@@ -93,11 +93,11 @@ class SubprocessAdvice(Advice):
 
     def before(self, invocation: Invocation) -> None:
         place = _Subprocess(self, invocation)
-        if invocation.job is not None:
-            invocation.place = place
-        else:
+        if invocation.job is None:
             place.move(invocation)
-        invocation.proceed()
+        else:
+            invocation.place = place
+            invocation.proceed()
 
     def after(self, invocation: Invocation) -> None:
         if invocation.job is not None:
@@ -112,6 +112,7 @@ class _Subprocess(WorkerPlace):
 
     # Nobody misses the end of a pipe; and a Plainbox that is stopped for a while keeps its jobs.
     watched = False
+    trusted = True
 
     def __init__(self, advice: SubprocessAdvice, invocation: Invocation) -> None:
         self._advice = advice

@@ -153,7 +153,11 @@ def _made_anew(record: ExceptionRecord, kind: type[BaseException] | None) -> Bas
         error = kind(*record.args)
     except Exception:  # noqa: BLE001 - a constructor that wants something else: the record says it all
         return None
-    return error if isinstance(error, BaseException) else None
+    if isinstance(error, TaskError):
+        return error
+    # One that says something else was made of other arguments than those that it keeps.
+    same = isinstance(error, BaseException) and _message(error)[:_LONGEST_TEXT] == record.message
+    return error if same else None
 
 
 def _builtin(record: ExceptionRecord) -> type[BaseException] | None:

@@ -40,6 +40,9 @@ __all__ = [
 ]
 
 
+_FOLD = " again"
+
+
 class ValueSerializer(ABC):
     """One kind of value. Data names it by ``kind``: the name of its class when nothing else is set."""
 
@@ -254,18 +257,24 @@ class TimeSerializer(ValueSerializer):
     def serialize_value(self, value: object) -> object:
         if isinstance(value, datetime.timedelta):
             return ["timedelta", [value.days, value.seconds, value.microseconds]]
-        return [type(value).__name__, cast("datetime.date", value).isoformat()]
+        text = cast("datetime.date", value).isoformat()
+        # The second of two equal times on the day on which the clocks go back.
+        return [type(value).__name__, f"{text}{_FOLD}" if getattr(value, "fold", 0) else text]
 
     def deserialize_value(self, representation: object) -> object:
         name, data = _pair(representation)
         if name == "timedelta":
             return datetime.timedelta(*cast("list[int]", _list(data)))
+        text = _text(data)
+        fold = text.endswith(_FOLD)
+        if fold:
+            text = text[: -len(_FOLD)]
         if name == "datetime":
-            return datetime.datetime.fromisoformat(_text(data))
+            return datetime.datetime.fromisoformat(text).replace(fold=fold)
         if name == "date":
             return datetime.date.fromisoformat(_text(data))
         if name == "time":
-            return datetime.time.fromisoformat(_text(data))
+            return datetime.time.fromisoformat(text).replace(fold=fold)
         raise LookupError(name)
 
 
@@ -302,10 +311,13 @@ def _form_of(cls: type) -> tuple[Callable[[object], object], Callable[[type, obj
             lambda value: cast("SerializableValue", value).serialized(),
             lambda cls, data: cast("type[SerializableValue]", cls).deserialize(data),
         )
+    if issubclass(cls, enum.Flag):
+        # Combined ones have no name in every Python.
+        return lambda value: cast("enum.Flag", value).value, lambda cls, data: cast("type[enum.Flag]", cls)(data)
     if issubclass(cls, enum.Enum):
         return lambda value: cast("enum.Enum", value).name, lambda cls, data: cast("type[enum.Enum]", cls)[_text(data)]
     if dataclasses.is_dataclass(cls):
-        return _fields_of, lambda cls, data: cls(**cast("dict[str, object]", data))
+        return _fields_of, _with_fields
     if issubclass(cls, tuple) and hasattr(cls, "_fields"):
         return lambda value: list(cast("tuple[object, ...]", value)), lambda cls, data: cls(*_list(data))
     return None
@@ -313,7 +325,17 @@ def _form_of(cls: type) -> tuple[Callable[[object], object], Callable[[type, obj
 
 def _fields_of(value: object) -> object:
     fields = dataclasses.fields(value)  # type: ignore[arg-type]  # it is one: that is asked for above
-    return {field.name: getattr(value, field.name) for field in fields if field.init}
+    return {field.name: getattr(value, field.name) for field in fields if hasattr(value, field.name)}
+
+
+def _with_fields(cls: type, data: object) -> object:
+    """Return the value with these fields, also those that its class does not take when one is made."""
+    given = dict(cast("dict[str, object]", data))
+    late = {field.name for field in dataclasses.fields(cls) if not field.init}
+    value = cls(**{name: item for name, item in given.items() if name not in late})
+    for name in late & set(given):
+        object.__setattr__(value, name, given[name])
+    return value
 
 
 def _list(value: object) -> list[object]:

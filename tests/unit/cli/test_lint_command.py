@@ -31,6 +31,34 @@ def test_findings(run: Run, provider: Write, monkeypatch: pytest.MonkeyPatch, ho
     assert ran.err == "1 error, 1 warning\n"
 
 
+def test_parameters_of_advices(run: Run, provider: Write, monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    """What a unit says about advices is looked at, whatever chain its job gets."""
+    monkeypatch.chdir(home)
+    lines = "".join(
+        f" {line}\n"
+        for line in (
+            "retry.attempts: 3",
+            "timeout.limt: 3s",
+            "retry.attempts: many",
+            "cache.directory: /x",
+            "retyr.on: fail",
+        )
+    )
+    template = (
+        "\nunit: template\ntemplate-resource: a\nid: b-{x}\nflags: simple\ncommand: true\n_summary: B\n"
+        "advice-parameters:\n timeout.limit: {x}\n timeout.scope: {x}\n timeout.skope: total\n"
+    )
+    ran = run("lint", provider(f"{GOOD}advice-parameters:\n{lines}{template}"))
+    told = [line.partition(":")[2] for line in ran.out.splitlines() if "advice-parameters" in line]
+    assert [line.partition(" ")[0] for line in told] == ["7:", "8:", "9:", "10:", "21:"]
+    for line, part in zip(
+        told,
+        ("unknown parameter of timeout 'limt'", "'many' is no whole", "only configuration", "warning", "'skope'"),
+        strict=True,
+    ):
+        assert part in line
+
+
 def test_clean(run: Run, provider: Write) -> None:
     """A clean provider is exit code 0 and no output."""
     ran = run("lint", provider(GOOD))

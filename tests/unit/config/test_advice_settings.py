@@ -71,6 +71,53 @@ def test_variables(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert dict(settings.remotes["bench-3"].values) == {"host": "b3"}
 
 
+@pytest.mark.parametrize(
+    ("section", "meant"),
+    [
+        ("advice-chains:x", "advice-chain:x"),
+        ("advice_chain:on-dut", "advice-chain:on-dut"),
+        ("Advice-Chain:x", "advice-chain:x"),
+        ("advice-chain x", "advice-chain:x"),
+        ("advice-chain", "advice-chain:NAME"),
+        ("advice_rules", "advice-rules"),
+        ("advice-rule", "advice-rules"),
+        ("remotes:bench", "remote:bench"),
+        ("remote-bench", "remote:bench"),
+        ("remote:", "remote:NAME"),
+    ],
+)
+def test_section_that_is_nearly_one(home: Path, section: str, meant: str) -> None:
+    """A section that nobody reads and that is nearly one of these is no silent nothing."""
+    write(home / "home" / "plainbox.conf", f"[{section}]\nadvices = log\n")
+    with pytest.raises(UsageError, match=r"plainbox\.conf: \[.*\] is no section") as caught:
+        load_advice_settings()
+    assert caught.value.hint == f"did you mean [{meant}]?"
+
+
+def test_other_sections(home: Path) -> None:
+    """Sections of others are none of ours."""
+    others = ("environment", "test plan", "manifest", "report:x", "transport:c3", "exporter:html", "restart", "ui")
+    write(home / "home" / "plainbox.conf", "".join(f"[{section}]\nkey = 1\n" for section in others))
+    assert load_advice_settings().layers == ()
+
+
+@pytest.mark.parametrize(
+    ("variable", "hint"),
+    [
+        ("ADVICE_CHAINS_ON_DUT__ADVICES", "did you mean PLAINBOX_CONF_ADVICE_CHAIN_ON_DUT__ADVICES?"),
+        ("REMOTES_BENCH__HOST", "did you mean PLAINBOX_CONF_REMOTE_BENCH__KEY?"),
+        ("REMOTE__HOST", "did you mean PLAINBOX_CONF_REMOTE_NAME__KEY?"),
+        ("ADVICE_RULES__X", "[advice-rules] stands in configuration files"),
+    ],
+)
+def test_variable_that_is_nearly_one(monkeypatch: pytest.MonkeyPatch, variable: str, hint: str) -> None:
+    """The same holds for variables."""
+    monkeypatch.setenv(f"PLAINBOX_CONF_{variable}", "x")
+    with pytest.raises(UsageError, match=f"the variable PLAINBOX_CONF_{variable} sets nothing") as caught:
+        load_advice_settings()
+    assert caught.value.hint == hint
+
+
 def test_unknown_key(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A section of a chain has one key."""
     write(home / "home" / "plainbox.conf", "[advice-chain:x]\nadvices = log\nretry = 2\n")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from plainbox.errors import StorageError
+from plainbox.errors import StorageError, TaskError
 from plainbox.runner.interrupted import Circumstances, judge
 from plainbox.session.metadata import RunningAttempt
 from plainbox.tasks.child import Child
@@ -257,6 +257,86 @@ def test_a_store_that_fails_ends_all(note: bool, start, runs, catalogue, outcome
     monkeypatch.undo()
     assert "org.example::a" in stored(run)["meta"]["running"]
     assert outcomes(runs.reopen(catalogue("".join(jobs) + PLAN), run))["a"] == "crash"
+
+
+def test_a_running_job_that_cannot_be_put_in_order_any_more_has_one_result(runs, catalogue, outcomes) -> None:
+    """A job that runs while new jobs make its group impossible to order has the result that it comes to, and no other."""
+    text = (
+        job("g1", "tell g1; wait_for res-told; echo done", "group: g")
+        + job("x", "true", "depends: g1")
+        + "\nid: res\nplugin: resource\ncommand: printf 'name: t\\n'; "
+        'while ! test -e "$PLAINBOX_SESSION_SHARE/g1"; do sleep 0.05; done\n'
+        + "\nunit: template\ntemplate-resource: res\nid: made-{name}\nplugin: shell\ngroup: g\ndepends: x\n"
+        "command: true\n"
+    )
+    run = runs.start(catalogue(text + PLAN), plan="plan")
+    run.runner.jobs = 2
+    share = Path(run.manager.storage.location, "session-share")
+    told: list[str] = []
+
+    def finished(job, result) -> None:
+        told.append(job.partial_id)
+        if job.partial_id == "res":
+            (share / "res-told").touch()
+
+    run.runner.on_job_finished.connect(finished)
+    assert run.go_on()
+    assert sorted(told) == ["g1", "made-t", "res", "x"]
+    assert outcomes(run)["g1"] == "pass"
+    assert len(run.state.job_state_map["org.example::g1"].result_history) == 1
+
+
+def test_no_further_thread(start, runs, catalogue, outcomes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the system allows no further thread, what runs is ended, the error says what to do, and a resume goes on."""
+    jobs = [
+        job("a", "test -e $PLAINBOX_SESSION_SHARE/a || { tell a; sleep 300; }", "on-crash: retry"),
+        job("b", "true"),
+    ]
+    run = start(*jobs)
+    begin = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        if thread.name == "org.example::b":
+            raise RuntimeError("can't start new thread")
+        begin(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(TaskError, match="no thread can be started for") as caught:
+        run.go_on()
+    assert "-j" in str(caught.value.hint)
+    assert caught.value.exit_code == 4
+    monkeypatch.undo()
+    assert threading.active_count() == 1
+    again = runs.reopen(catalogue("".join(jobs) + PLAN), run)
+    again.runner.jobs = 2
+    Path(again.manager.storage.location, "session-share", "a").touch()
+    assert again.go_on()
+    assert outcomes(again) == {"a": "pass", "b": "pass"}
+
+
+def test_limits_count_while_the_owner_waits(start, outcomes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that prints and prints is ended by its limit also while nobody listens; its log has what it has printed."""
+    chatty = "echo $$ >$PLAINBOX_SESSION_SHARE/pid; i=0; while :; do echo $((i=i+1)); sleep 0.01; done"
+    run = start(job("chatty", chatty, "timeout: 3"), job("quick", "wait_for pid"))
+    share = Path(run.manager.storage.location, "session-share")
+    checkpoint = run.manager.checkpoint
+    waited: list[bool] = []
+
+    def wait_long() -> None:
+        if run.state.job_state_map["org.example::quick"].result.outcome and not waited:
+            waited.append(True)
+            pid = int((share / "pid").read_text())
+            wait_until(lambda: not Path(f"/proc/{pid}").exists())
+        checkpoint()
+
+    monkeypatch.setattr(run.manager, "checkpoint", wait_long)
+    assert run.go_on()
+    assert waited
+    assert outcomes(run) == {"chatty": "crash", "quick": "pass"}
+    log = run.state.job_state_map["org.example::chatty"].result.get_io_log()
+    lines = b"".join(record.data for record in log if record.stream_name == "stdout").decode().splitlines()
+    assert lines == [str(number) for number in range(1, len(lines) + 1)]
+    assert len(lines) > 64
 
 
 # -- what is whose

@@ -247,3 +247,106 @@ def test_the_cost_of_a_job_does_not_grow_with_the_list(fields: Callable[[int], s
     """Eight times as many jobs take about eight times as long, and not the square of it."""
     jobs = jobs_of(*(f"j{number}{fields(number)}" for number in range(4000)))
     assert _took_s(jobs) < _took_s(jobs[:500]) * 8 * 3
+
+
+# -- a new run list while jobs run
+
+
+def test_a_new_member_of_a_running_group_waits_for_what_it_needs() -> None:
+    """A group that runs and has got a job which waits for something goes on when that has its result, and not before."""
+    run = Run("x", "y; depends: x", "g1; group: g", "t; group: g; depends: y", "z; depends: t", running=["x", "g1"])
+    assert run.start() == []
+    assert run.end("g1") == []
+    assert run.end("x") == ["y"]
+    assert run.end("y") == ["t"]
+    assert run.end("t") == ["z"]
+
+
+def test_a_running_group_goes_on_only_at_the_end_of_its_job() -> None:
+    """When what the new job of a group waits for ends first, the job still waits for the one of its group that runs."""
+    run = Run("x", "g1; group: g", "t; group: g; depends: x", running=["x", "g1"])
+    assert run.start() == []
+    assert run.end("x") == []
+    assert run.end("g1") == ["t"]
+    assert run.end("t") == []
+
+
+def test_a_group_that_waits_keeps_no_lock() -> None:
+    """What a new job of a running group waits for can have the locks of the group."""
+    run = Run("x; uses: lock", "g1; group: g; uses: lock", "t; group: g; depends: x", running=["g1"])
+    assert run.start() == []
+    assert run.end("g1") == ["x"]
+    assert run.end("x") == ["t"]
+
+
+def test_the_locks_of_new_members_are_no_circle() -> None:
+    """Two running groups that both get a job which uses the lock of the other come to their ends, one after the other."""
+    run = Run(
+        "a1; group: a; uses: p",
+        "a2; group: a; uses: q",
+        "b1; group: b; uses: q",
+        "b2; group: b; uses: p",
+        running=["a1", "b1"],
+    )
+    assert run.start() == []
+    first = run.end("a1") + run.end("b1")
+    assert len(first) == 1
+    assert first + run.end(str(first[0])) in (["a2", "b2"], ["b2", "a2"])
+
+
+def _grouped_jobs(chance: random.Random) -> list[str]:
+    """Return jobs, some of them in groups, whose order keeps each group in one piece."""
+    made: list[str] = []
+    names: list[str] = []
+    for piece in range(12):
+        size = chance.choice([1, 1, 2, 4])
+        for member in range(size):
+            name = f"j{piece}m{member}"
+            fields = [name, *([f"group: g{piece}"] if size > 1 else [])]
+            if names and chance.random() < 0.5:
+                fields.append(f"{chance.choice(['depends', 'after'])}: {chance.choice(names)}")
+            if chance.random() < 0.3:
+                fields.append("uses: " + " ".join(chance.sample(["p", "q", "r"], chance.randint(1, 2))))
+            made.append("; ".join(fields))
+            names.append(name)
+    return made
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_new_run_lists_keep_the_order(seed: int) -> None:
+    """Whenever the run list grows, one of a group at most runs, no lock is shared, and all needs have had their results."""
+    chance = random.Random(seed)
+    everything = jobs_of(*_grouped_jobs(chance))
+    late = {job.id for job in everything if chance.random() < 0.5}
+    # What a job needs is on the list with it.
+    for job in reversed(everything):
+        if job.id not in late:
+            late -= {*job.depends, *job.after}
+    listed = [job for job in everything if job.id not in late]
+    running: dict[str, JobDefinition] = {}
+    over: set[str] = set()
+
+    def scheduled() -> Scheduler:
+        return Scheduler(listed, is_done=lambda job: job.id in over, running=running.values())
+
+    scheduler = scheduled()
+    while True:
+        while len(running) < 4 and (job := scheduler.next()) is not None:
+            assert job.id not in over
+            assert {*job.depends, *job.after} <= over
+            assert job.group is None or all(job.group != other.group for other in running.values())
+            assert all(set(job.uses).isdisjoint(other.uses) for other in running.values())
+            running[job.id] = job
+        if late and (not running or chance.random() < 0.3):
+            # The next ones of the whole list, and what they need, which is before them.
+            late -= {job.id for job in [job for job in everything if job.id in late][: chance.randint(1, 5)]}
+            listed = [job for job in everything if job.id not in late]
+            scheduler = scheduled()
+        elif running:
+            job_id = chance.choice(list(running))
+            del running[job_id]
+            over.add(job_id)
+            scheduler.ended(job_id)
+        else:
+            break
+    assert over == {job.id for job in everything}

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -13,9 +15,9 @@ import pytest
 from hostile_rig import nested
 
 from plainbox.errors import StorageFullError
-from plainbox.runner.janitor import clear_dead_directories
 from plainbox.runner.stop import StopRequest
 from plainbox.tasks.identity import name_of_owner
+from plainbox.tasks.sweeping import clear_dead_directories
 
 PLAN = "\nunit: test plan\nid: plan\nname: Plan\ninclude: .*\n"
 
@@ -249,6 +251,29 @@ def test_directories_of_dead_testers(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert young.exists()
     assert (tmp_path / "plainbox-job-1-3-file").exists()
     assert target.exists()
+
+
+def test_leftovers_of_programs(tmp_path: Path) -> None:
+    """A program that makes a working directory sweeps once what others have left."""
+    (tmp_path / "plainbox-job-1-1-abc").mkdir()
+    os.utime(tmp_path / "plainbox-job-1-1-abc", (1, 1))
+    script = (
+        "import os, sys\n"
+        "from plainbox.tasks.workplace import Workplace\n"
+        "Workplace().clear()\n"
+        "print(os.listdir(sys.argv[1]))\n"
+        "os.mkdir(sys.argv[1] + '/plainbox-job-1-1-abc'); os.utime(sys.argv[1] + '/plainbox-job-1-1-abc', (1, 1))\n"
+        "Workplace().clear()\n"
+        "print(os.listdir(sys.argv[1]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)],
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "[]\n['plainbox-job-1-1-abc']\n"
 
 
 def test_no_temporary_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,6 +61,23 @@ def test_size(world: World) -> None:
     assert world.sink.notes == ["not attached, for it is too large: big"]
 
 
+@pytest.mark.parametrize("elsewhere", [(), (SubprocessAdvice(),)], ids=["here", "subprocess"])
+def test_deep_directories(world: World, elsewhere: tuple[Advice, ...]) -> None:
+    """Directories that go deeper than anything should cost neither the job nor its other files."""
+    deep = "echo a > a.log; i=0; while [ $i -lt 1500 ]; do mkdir d; cd -P d; i=$((i+1)); done; echo > b.log"
+    report = world.execute(AttachAdvice(("*.log",)), *elsewhere, command=deep)
+    assert report.outcome == "pass"
+    assert world.files == {"a.log": b"a\n"}
+
+
+@pytest.mark.parametrize("command", ["touch 1 2 3 4 5 6", "mkdir -p d e; touch d/1 d/2 d/3 e/1"])
+def test_too_many_files(world: World, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of very many files it is told that not all were looked at."""
+    monkeypatch.setattr("plainbox.tasks.attaching.MOST_LOOKED_AT", 5)
+    assert world.execute(AttachAdvice(("*",)), command=command).outcome == "pass"
+    assert world.sink.notes == ["not everything could be attached: there are more than 5 files to choose from"]
+
+
 def test_directory_of_somebody_else(world: World, tmp_path: Path) -> None:
     """In a directory that is not the job's own there are the files of somebody else."""
     mine = tmp_path / "mine"

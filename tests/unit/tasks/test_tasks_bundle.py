@@ -155,6 +155,29 @@ def test_size_that_is_claimed(unpacked, monkeypatch):
         unpacked.read(bytes(lying))
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_other_methods(unpacked, method):
+    """Entries are stored or deflated: other methods take more memory than their sizes say."""
+    with pytest.raises(SerializationError, match="packed in a way that is not used here"):
+        unpacked.read(packed(GOOD, method))
+
+
+def test_number_of_entries_comes_first(unpacked, monkeypatch):
+    """An archive of very many entries is refused before any of them is looked at, a very large one as well."""
+    many = packed({str(number): b"" for number in range(3000)})
+    long = packed({"x" * 60_000 + str(number): b"" for number in range(2)})
+    far = packed(GOOD)
+    end = far.rindex(b"PK\5\6")
+    far = far[:end] + b"PK\6\7" + bytes(16) + far[end:]
+    monkeypatch.setattr(bundle.zipfile, "ZipFile", None)
+    with pytest.raises(SerializationError, match="3000 entries"):
+        unpacked.read(many)
+    with pytest.raises(SerializationError, match="entries"):
+        unpacked.read(long)
+    with pytest.raises(SerializationError, match="too large"):
+        unpacked.read(far)
+
+
 def test_encrypted(unpacked):
     """An entry that wants a password is refused."""
     data = bytearray(packed(GOOD))

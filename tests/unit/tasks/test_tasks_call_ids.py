@@ -104,6 +104,39 @@ def test_types_count():
     assert len({canonical_bytes(value) for value in values}) == len(values)
 
 
+class Flags(enum.Flag):
+    ONE = 1
+    TWO = 2
+    FOUR = 4
+
+
+class Zone(datetime.tzinfo):
+    """A zone that says nothing of itself."""
+
+    def utcoffset(self, moment):
+        return datetime.timedelta(hours=3)
+
+
+def test_flags_and_zones():
+    """Combined flags count by their bits, and times by their distance from UTC, whatever the zone calls itself."""
+    one, other = (datetime.timezone(datetime.timedelta(hours=hours), "local") for hours in (1, 2))
+    values = [
+        Flags(0), Flags.ONE, Flags.ONE | Flags.TWO, Flags.ONE | Flags.FOUR,
+        datetime.datetime(2020, 1, 1, tzinfo=one), datetime.datetime(2020, 1, 1, tzinfo=other),
+        datetime.time(1, tzinfo=one), datetime.time(1, tzinfo=other), datetime.datetime(2020, 1, 1, tzinfo=Zone()),
+    ]  # fmt: skip
+    assert len({canonical_bytes(value) for value in values}) == len(values)
+    assert canonical_bytes(datetime.time(1, tzinfo=Zone())) == canonical_bytes(datetime.time(1, tzinfo=Zone()))
+    # As every Python sees it: some give combined flags no name.
+    nameless = Flags.ONE | Flags.TWO
+    before = canonical_bytes(nameless)
+    name, nameless._name_ = nameless._name_, None
+    try:
+        assert canonical_bytes(nameless) == before
+    finally:
+        nameless._name_ = name
+
+
 def test_identity_does_not_count():
     """Equal strings are one value whether they are one object or two; any NaN is any other."""
     one = "some text"

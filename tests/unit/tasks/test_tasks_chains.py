@@ -406,7 +406,9 @@ def test_unit_that_means_nothing():
 def test_unit_and_a_limit_of_the_operator():
     """What a unit says counts for the innermost advice of the name: a limit for all attempts is the operator's."""
     found = chains({"default": "cache, timeout(limit=10s, scope=total), retry, timeout"})
-    total, each = (link.advice for link in found.of(job(advice_parameters="timeout.limit: 1h")).links if "time" in str(link))
+    total, each = (
+        link.advice for link in found.of(job(advice_parameters="timeout.limit: 1h")).links if "time" in str(link)
+    )
     assert (total.limit, total.scope) == (10, "total")
     assert (each.limit, each.scope) == (3600, "attempt")
 

@@ -233,6 +233,17 @@ def test_readers_never_see_a_part(tmp_path):
     assert os.listdir(directory) == ["0" * 64 + ".pyz"]
 
 
+@pytest.mark.parametrize("mode", [0o770, 0o1777])
+def test_directory_in_which_others_can_write(tmp_path, mode):
+    """Code is not kept where somebody else could put some."""
+    (tmp_path / "a").mkdir()
+    path = DistributionArchive(tmp_path / "a").path
+    (tmp_path / "a").chmod(mode)
+    with pytest.raises(ChainError, match="others can write to it"):
+        DistributionArchive(tmp_path / "a").path  # noqa: B018
+    assert path.exists()
+
+
 def test_damaged_archive_is_replaced(tmp_path):
     """An archive that is not what its name says is made anew."""
     archive = DistributionArchive(tmp_path / "a")

@@ -95,6 +95,36 @@ def test_configuration_of_a_module(module, monkeypatch):
     assert [configuration.module_name for configuration in configurations] == ["one", "two", "plainbox_tasks_config"]
 
 
+def test_module_of_a_configuration(tmp_path, monkeypatch):
+    """It is the module that has made it, whoever has imported it before and whoever is the program."""
+    (tmp_path / "the_config.py").write_text(
+        "import the_importer\nfrom plainbox.tasks import Configuration\nconfiguration = Configuration()\n"
+        "the_importer.configuration = configuration\n"
+    )
+    (tmp_path / "the_importer.py").write_text("")
+    (tmp_path / "the_factory.py").write_text(
+        "from plainbox.tasks import Configuration\ndef make(): return Configuration()\n"
+    )
+    (tmp_path / "the_made.py").write_text("import the_factory\nconfiguration = the_factory.make()\n")
+    (tmp_path / "the_program.py").write_text(
+        "from the_config import configuration\nprint(configuration.module_name)\n"
+        "from the_made import configuration\nprint(configuration.module_name)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "the_program.py")], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "the_config\nthe_made\n"
+
+
+def test_configuration_that_was_asked_for(module):
+    """One that was made elsewhere is known by the module by which it was asked for."""
+    configuration = Configuration()
+    module("an_importer", configuration=configuration)
+    module("asked_for", configuration=configuration)
+    assert get_configuration("asked_for").module_name == "asked_for"
+
+
 def test_no_configuration():
     """Without any module there is one configuration with an empty chain, and it has no name."""
     assert get_configuration() is get_configuration()
@@ -407,6 +437,12 @@ def test_context_that_comes_back():
     assert context.shared() == Context({"old": 2, "gone": 3})
     context.take(Context({"_mine": 5, "_theirs": 6, "old": 7}))
     assert context == Context({"_mine": 1, "old": 7})
+
+
+def test_context_with_other_keys():
+    """A key that is no text cannot leave, and the error names it."""
+    with pytest.raises(SerializationError, match="the context has the key 5"):
+        Context({5: 1}).shared()
 
 
 def test_serialized_forms():

@@ -180,9 +180,7 @@ class Fixed(random.Random):
 
 
 @pytest.mark.parametrize(("drawn", "count"), [(0.0, 2), (1.0, 1)])
-def test_varied_pause_and_the_limit(
-    world: World, monkeypatch: pytest.MonkeyPatch, drawn: float, count: int
-) -> None:
+def test_varied_pause_and_the_limit(world: World, monkeypatch: pytest.MonkeyPatch, drawn: float, count: int) -> None:
     """It is the pause as it was drawn that has to fit into the limit for all tries."""
     monkeypatch.setattr(retry_module, "_wait", lambda invocation, wait_s: True)
     scripted, retry = Scripted("fail"), quick(2, delay=100.0, jitter=0.5)

@@ -323,6 +323,67 @@ def test_exceptions_with_more_than_arguments():
     assert [type(inner) for inner in group.exceptions] == [ValueError, RemoteError]
 
 
+class Rights(enum.Flag):
+    READ = 1
+    WRITE = 2
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A value with a field that is not given when one is made."""
+
+    start: int
+    count: int = field(init=False, default=0)
+
+
+def test_flags():
+    """Combined flags come back as they are."""
+    serializer = JsonSerializer().register_value_type("rights", Rights)
+    for value in (Rights.READ, Rights.READ | Rights.WRITE, Rights(0)):
+        assert there_and_back(value, serializer) is value
+        assert b'["rights",%d]' % value.value in written(value, serializer)
+    with pytest.raises(SerializationError):
+        read(written(Rights.READ, serializer).replace(b",1]", b",64]"), serializer)
+
+
+def test_fields_that_are_not_given():
+    """A field that the constructor does not take has the value that it had."""
+    value = Counted(1)
+    object.__setattr__(value, "count", 7)
+    serializer = JsonSerializer().register_value_type("counted", Counted)
+    assert there_and_back(value, serializer) == value
+    with pytest.raises(SerializationError):
+        read(written(value, serializer).replace(b"count", b"other"), serializer)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        datetime.datetime(2020, 10, 25, 2, 30, fold=1),
+        datetime.datetime(2020, 10, 25, 2, 30, 5, 7, tzinfo=datetime.timezone(datetime.timedelta(hours=1)), fold=1),
+        datetime.time(2, 30, fold=1),
+        datetime.time(2, 30),
+    ],
+)
+def test_second_of_two_equal_times(value):
+    """When the clocks go back, the second of two equal times stays the second."""
+    found = there_and_back(value)
+    assert (found, found.fold) == (value, value.fold)
+
+
+class TellingError(ValueError):
+    def __init__(self, number):
+        super().__init__(number + 1)
+
+
+def test_exception_that_would_say_something_else():
+    """An exception whose arguments make another one is told with what it has said, not made anew."""
+    serializer = JsonSerializer().register_value_type("telling", TellingError)
+    error = there_and_back(TellingError(1), serializer)
+    assert isinstance(error, RemoteError)
+    assert str(error).endswith("TellingError: 2")
+
+
 def test_our_exceptions():
     """An error of the package comes back as what it was."""
     assert str(there_and_back(JobStartError("no shell"))) == "no shell"

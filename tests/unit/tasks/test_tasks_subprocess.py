@@ -14,7 +14,15 @@ import time
 import pytest
 from far_rig import interpreter
 
-from plainbox.errors import ChainError, RemoteError, RemoteSetupError, RemoteVersionError, TaskError, TransportLost
+from plainbox.errors import (
+    ChainError,
+    DeadlineError,
+    RemoteError,
+    RemoteSetupError,
+    RemoteVersionError,
+    TaskError,
+    TransportLost,
+)
 from plainbox.processes import read_stat
 from plainbox.tasks import CancelToken, Configuration, Execution, ExecutionEngine, MemorySink, Surroundings
 from plainbox.tasks.advice import Advice
@@ -168,13 +176,13 @@ def test_too_old_interpreter(call):
     if python is None:
         pytest.skip("there is no old Python here")
     with pytest.raises(RemoteVersionError, match="newer is needed, and this is"):
-        call("who", python=python)
+        call("who", python=python).result.get()
 
 
 def test_missing_interpreter(call):
     """An interpreter that is not there is an error of the call."""
     with pytest.raises(RemoteSetupError, match="/nowhere/python"):
-        call("who", python="/nowhere/python")
+        call("who", python="/nowhere/python").result.get()
 
 
 def test_output(call, capfdbinary):
@@ -219,7 +227,7 @@ def test_failing_inner_advice(call):
 def test_killed(call):
     """A process that dies is a lost transport that says by what."""
     with pytest.raises(TransportLost, match="code -9"):
-        call("kill")
+        call("kill").result.get()
 
 
 def test_left_process(call, is_over):
@@ -236,15 +244,15 @@ def test_environment_and_limits(call, monkeypatch):
 
 def test_deadline(call, tmp_path, is_over):
     """At the deadline the function is interrupted and the error tells of the limit."""
-    with pytest.raises(TaskError, match="ended after its limit of 1 s"):
-        call("nap", str(tmp_path / "mark"), chain="in-time")
+    with pytest.raises(DeadlineError, match="ended after its limit of 1 s"):
+        call("nap", str(tmp_path / "mark"), chain="in-time").result.get()
     assert is_over(int((tmp_path / "mark").read_text()))
 
 
 def test_stubborn_function(call, tmp_path, is_over):
-    """A function that ignores the interruption is ended with its process."""
-    with pytest.raises(TransportLost):
-        call("stubborn", str(tmp_path / "mark"), chain="in-time")
+    """A function that ignores the interruption is ended with its process, and the error tells of the limit as well."""
+    with pytest.raises(DeadlineError, match="ended after its limit of 1 s"):
+        call("stubborn", str(tmp_path / "mark"), chain="in-time").result.get()
     assert is_over(int((tmp_path / "mark").read_text()))
 
 
@@ -262,7 +270,7 @@ def test_cancel(call, tmp_path, wait_until):
         threads[0].start()
 
     with pytest.raises(TaskError, match="cancelled: enough"):
-        call("nap", str(mark), prepare=prepare)
+        call("nap", str(mark), prepare=prepare).result.get()
     threads[0].join()
 
 

@@ -8,6 +8,7 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -122,6 +123,26 @@ class TestFromRoot:
         assert sudo.trouble("nobody") is None
         shown = subprocess.run([*sudo.words("nobody"), "id", "-un"], capture_output=True, text=True, check=True)
         assert shown.stdout == "nobody\n"
+
+    @as_root
+    @pytest.mark.parametrize("pty", [False, True])
+    def test_output_can_be_opened_anew(self, pty: bool) -> None:
+        """A program of another user can write to /dev/stdout and /dev/stderr by their names."""
+        sink = MemorySink()
+        program = Program(("bash", "-c", "echo one > /dev/stdout; echo two > /dev/stderr"), user="nobody", pty=pty)
+        ending = HERE.run(program, Surroundings(dict(os.environ), sink, lambda process: None), None)
+        assert ending.return_code == 0, sink
+        assert sorted((sink.stdout + sink.stderr).split()) == [b"one", b"two"]
+
+    @as_root
+    def test_files_out_of_reach(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where the other user cannot reach its files the program does not run, and nothing of it stays."""
+        private = tmp_path / "private"
+        private.mkdir(mode=0o700)
+        monkeypatch.setattr(tempfile, "tempdir", str(private))
+        with pytest.raises(JobStartError, match="'nobody', who cannot reach /"):
+            HERE.run(Program(("true",), user="nobody"), Surroundings({}, MemorySink(), lambda process: None), None)
+        assert os.listdir(private) == []
 
     def test_own_account(self) -> None:
         """A program of the user that runs this one takes no way at all."""

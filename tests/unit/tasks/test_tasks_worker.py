@@ -271,6 +271,45 @@ def test_too_old(version, tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+def test_what_is_imported(worker, tmp_path):
+    """The code is a copy of its own of what was looked at: what becomes of the kept archive afterwards does not count."""
+    worker.greeting()
+    hello = hello_from(parse_json(worker.next(Kind.HELLO).payload))
+    (kept,) = os.listdir(tmp_path / "archives")
+    assert os.listdir(hello.directory) == [kept]
+    os.unlink(tmp_path / "archives" / kept)
+    worker.load(**a_load("exit 3"))
+    worker.next(Kind.READY)
+    worker.go()
+    assert json.loads(worker.document(Kind.RESULT))["ending"]["return_code"] == 3
+
+
+@pytest.mark.parametrize("marked", [False, True])
+def test_code_that_lies_beside_it(tmp_path, marked):
+    """Code that was taken apart counts only where the keeper of a run has done it."""
+    archive = DistributionArchive(tmp_path / "a")
+    fake = archive.path.with_suffix(".code") / "plainbox" / "tasks"
+    fake.mkdir(parents=True)
+    for path in (fake.parent, fake):
+        (path / "__init__.py").write_text("")
+    (fake / "worker.py").write_text("def main(base, store):\n    import os\n    os.rmdir(base)\n    return 42\n")
+    if marked:
+        (tmp_path / "a" / ".plainbox-run").write_text("")
+    words = bootstrap_words(sys.executable, "n0nce", archive.digest, str(tmp_path / "a"), str(tmp_path))
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    assert (done.returncode == 42) is marked
+
+
+def test_directory_in_which_others_can_write(tmp_path):
+    """Nothing is taken from a directory in which somebody else could put something."""
+    archive = DistributionArchive(tmp_path / "a")
+    (archive.path.parent).chmod(0o1777)
+    words = bootstrap_words(sys.executable, "n0nce", archive.digest, str(tmp_path / "a"), str(tmp_path))
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (75, b"")
+    assert done.stderr == f"{tmp_path}/a is not ours alone: others can write to it\n".encode()
+
+
 @pytest.mark.parametrize("cut", [0, 4, 8, 1000])
 def test_archive_that_breaks_off(tmp_path, cut):
     """A connection that is gone before the archive has come leaves nothing."""
