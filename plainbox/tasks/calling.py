@@ -48,22 +48,21 @@ def main(argv: Sequence[str]) -> int:
         _check_arguments(function, call["function"], call["args"], call["kwargs"])
     except _BadCall as error:
         sys.stderr.write(f"{error}\n")
-        report_outcome("crash", str(error))
+        _report("crash", str(error))
         return FAILED
     except Exception as error:  # noqa: BLE001 - a module may raise anything while it is imported
         return _crashed(error, f"{call['function']} cannot be imported: ")
     try:
         _finish(function(*call["args"], **call["kwargs"]))
     except SkipJob as error:
-        report_outcome("skip", str(error) or "skipped by the job")
-        return PASSED
+        return PASSED if _report("skip", str(error) or "skipped by the job") else FAILED
     except AssertionError as error:
         _print(error)
-        report_outcome("fail", _comment(error, str(error) or _asserted(error)))
+        _report("fail", _comment(error, str(error) or _asserted(error)))
         return FAILED
     except SystemExit as error:
         return _exited(error.code)
-    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001 - whatever it is, the result tells of it
+    except BaseException as error:  # noqa: BLE001 - whatever it is, the result tells of it
         return _crashed(error)
     return PASSED
 
@@ -131,20 +130,30 @@ def _finish(value: object) -> None:
         asyncio.run(value)
 
 
+def _report(outcome: str, comment: str) -> bool:
+    """Tell what it came to; where the function has taken the result file away the log gets it, and this is False."""
+    try:
+        report_outcome(outcome, comment)
+    except OSError as error:
+        sys.stderr.write(f"{outcome}: {comment}\nThis cannot be told: {error}\n")
+        return False
+    return True
+
+
 def _exited(code: object) -> int:
     if code is None or code == 0:
         return PASSED
     if isinstance(code, int):
-        report_outcome("fail", f"it has called sys.exit({code})")
+        _report("fail", f"it has called sys.exit({code})")
         return code & 0xFF or FAILED
     sys.stderr.write(f"{code}\n")
-    report_outcome("fail", str(code))
+    _report("fail", str(code))
     return FAILED
 
 
 def _crashed(error: BaseException, prefix: str = "") -> int:
     _print(error)
-    report_outcome("crash", _comment(error, f"{prefix}{_titled(error)}"))
+    _report("crash", _comment(error, f"{prefix}{_titled(error)}"))
     return FAILED
 
 

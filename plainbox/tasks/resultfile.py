@@ -31,6 +31,7 @@ RESULT_VARIABLE = "PLAINBOX_RESULT"
 MOST_BYTES = 16 * 1024 * 1024
 
 POLL_S = 0.1
+_REMEMBERED = 64
 SLOWEST_POLL_S = 0.5
 READ_SIZE = 1024 * 1024
 
@@ -54,6 +55,8 @@ class ResultFile:
             self._hand_over(way)
         self._offset = 0
         self._bytes_left = MOST_BYTES
+        #: The end of what was read: by it a file is known that was begun anew and has grown again.
+        self._last = b""
         #: The beginning of a line; one that is too long is passed on cut, and then skipped to its end.
         self._begun = b""
         self._skipping = False
@@ -112,16 +115,20 @@ class ResultFile:
                 # Nobody reads it any more, and it shall not fill the disk.
                 os.ftruncate(self._descriptor, 0)
             return False
-        if size < self._offset:
-            self._offset, self._begun, self._skipping = 0, b"", False
+        if (
+            size < self._offset
+            or os.pread(self._descriptor, len(self._last), self._offset - len(self._last)) != self._last
+        ):
+            self._offset, self._begun, self._last, self._skipping = 0, b"", b"", False
             if not self._shortened:
                 self._shortened = True
-                self._note("the job has made its result file shorter: lines may be lost; append with >>")
+                self._note("the job has begun its result file anew: lines may be lost; append with >>")
         wanted = min(size - self._offset, most, self._bytes_left)
         if wanted <= 0:
             return False
         data = os.pread(self._descriptor, wanted, self._offset)
         self._offset += len(data)
+        self._last = (self._last + data)[-_REMEMBERED:]
         self._bytes_left -= len(data)
         self._split(data)
         if self._bytes_left <= 0:

@@ -8,6 +8,7 @@ proper names count; no link is followed, in either direction, and a file is in i
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -24,6 +25,9 @@ MOST_BYTES = 256 * 1024 * 1024
 LONGEST_NAME = 1000
 DEEPEST = 16
 
+#: What a file is called until it is whole.
+_ASIDE = ".new-"
+_IS_ASIDE = re.compile(r"\.new-[0-9a-f]{16}")
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -61,6 +65,8 @@ class SharedFiles:
             directories.sort()
             above = os.path.relpath(path, self._base)
             for name in sorted(names):
+                if _IS_ASIDE.fullmatch(name):
+                    continue  # one that is being written, perhaps by another thread
                 relative = name if above == os.curdir else os.path.join(above, name)
                 with suppress(OSError, TransportLost):
                     status = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
@@ -84,7 +90,7 @@ class SharedFiles:
     def write(self, name: str, data: bytes, *, executable: bool) -> ShareFile:
         """Put a file in its place, with the directories above it, and return how it looks; OSError when that fails."""
         with self._directory_of(name, make=True) as (directory, last):
-            aside = f".new-{os.urandom(8).hex()}"
+            aside = f"{_ASIDE}{os.urandom(8).hex()}"
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             try:
                 with open(os.open(aside, flags, 0o700 if executable else 0o600, dir_fd=directory), "wb") as file:

@@ -7,6 +7,7 @@ names are looked at, sizes bounded, and no link is followed in either direction.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
 from plainbox.errors import TransportLost
@@ -26,9 +27,20 @@ class Sharing:
         self._files = SharedFiles(directory)
         self._known: dict[str, ShareFile] = {}
         self._opened = 0
+        # Jobs that run at the same time share this: what one is fetching is no change for another to send.
+        self._lock = threading.Lock()
 
     def send(self, attendance: Attendance, note: Callable[[str], None]) -> None:
         """Bring what changed here since the last time there."""
+        with self._lock:
+            self._send(attendance, note)
+
+    def fetch(self, attendance: Attendance, note: Callable[[str], None]) -> None:
+        """Bring what changed there since the last time here; OSError when it cannot be stored."""
+        with self._lock:
+            self._fetch(attendance, note)
+
+    def _send(self, attendance: Attendance, note: Callable[[str], None]) -> None:
         self._begin()
         now = self._files.look()
         removed = [name for name in self._known if name not in now]
@@ -49,8 +61,7 @@ class Sharing:
         if batch or removed:
             self._put(attendance, batch, removed)
 
-    def fetch(self, attendance: Attendance, note: Callable[[str], None]) -> None:
-        """Bring what changed there since the last time here; OSError when it cannot be stored."""
+    def _fetch(self, attendance: Attendance, note: Callable[[str], None]) -> None:
         self._begin()
         header, body = self._connection.ask(attendance, {"do": "changes"})
         files, removed, left_out = (_items(header.get(name)) for name in ("files", "removed", "left_out"))

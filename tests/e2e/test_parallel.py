@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import json
 import re
-import resource
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -91,35 +91,41 @@ def test_a_number_that_makes_no_sense(plainbox, number: str) -> None:
     assert "no number from 1 to" in done.stderr
 
 
+def limited(plainbox, limit: str, *words: str | Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run Plainbox to the end where ``ulimit LIMIT`` holds."""
+    return subprocess.run(
+        ["/bin/sh", "-c", f'ulimit {limit} && exec "$@"', "sh", *plainbox.command(*words)],
+        env={**plainbox.environment, **variables},
+        cwd=plainbox.home,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+
+
 def test_a_number_that_the_limit_of_open_files_cannot_carry(plainbox, provider) -> None:
     """A number of jobs for which not enough files can be open is refused, with the largest that can."""
     directory = provider("id: a\nplugin: shell\ncommand: true\n" + PLAN)
-
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (128, 128))
-
-    process = plainbox.start("run", "--no-input", "-j9", "--provider", directory, "plan", preexec_fn=limit)
-    _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 2
-    assert "leaves room for 8 jobs at the same time" in stderr
+    done = limited(plainbox, "-n 128", "run", "--no-input", "-j9", "--provider", directory, "plan")
+    assert done.returncode == 2
+    assert "leaves room for 8 jobs at the same time" in done.stderr
 
 
-def test_a_low_soft_limit_of_open_files(plainbox, provider, box: Path) -> None:
-    """Where the soft limit is too low it is raised, and the jobs have the old one."""
+@pytest.mark.parametrize("hard", [False, True], ids=["soft", "hard"])
+def test_a_low_limit_of_open_files(hard: bool, plainbox, provider, box: Path) -> None:
+    """A soft limit that is too low is raised, and the jobs have the old one; what a hard limit leaves room for runs."""
     names = [f"j{number}" for number in range(20)]
+    limit, seen = ("-n 224", "224") if hard else ("-S -n 48", "48")
     meet = f'until test "$(ls "$BOX" | wc -l)" -ge {len(names)}; do sleep 0.1; done'
     units = "".join(
-        f"id: {name}\nplugin: shell\ncommand: touch $BOX/{name}; test $(ulimit -S -n) = 48 && {meet}\n\n"
+        f"id: {name}\nplugin: shell\ncommand: touch $BOX/{name}; test $(ulimit -S -n) = {seen} && {meet}\n\n"
         for name in names
     )
-
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (48, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-
-    process = plainbox.start(
-        "run", "--no-input", "-j20", "--provider", provider(units + PLAN), "plan", preexec_fn=limit, BOX=str(box)
+    done = limited(
+        plainbox, limit, "run", "--no-input", "-j20", "--provider", provider(units + PLAN), "plan", BOX=str(box)
     )
-    process.communicate(timeout=100)
+    assert done.returncode == 0, done.stderr
     assert outcomes(plainbox) == dict.fromkeys(names, "pass")
 
 

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from plainbox.errors import StorageError
+from plainbox.session.manager import SessionManager
+
 GOOD = "\nid: good\nplugin: shell\ncommand: echo hello\n"
 BAD = "\nid: bad\nplugin: shell\ncommand: echo why >&2; exit 1\n"
 PLAN = "\nunit: test plan\nid: plan\n_name: The plan\ninclude: .*\n"
@@ -49,6 +52,27 @@ def test_what_is_said(run, provider) -> None:
     assert any("2 jobs in" in line and "1 passed" in line and "1 failed" in line for line in lines)
     assert "why" in done.err
     assert lines[-1].startswith("Session: pbox-")
+
+
+def test_the_sum_when_the_storage_fails(run, provider, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After trouble with the storage the sum has what is stored: a result that is not is none, and its job interrupted."""
+    checkpoint = SessionManager.checkpoint
+
+    def fail_with_bad(manager: SessionManager) -> None:
+        assert manager.state is not None
+        if manager.state.job_state_map["org.example::bad"].result.outcome is not None:
+            raise StorageError("the medium is gone")
+        checkpoint(manager)
+
+    monkeypatch.setattr(SessionManager, "checkpoint", fail_with_bad)
+    later = "\nid: later\nplugin: shell\nafter: bad\ncommand: true\n"
+    done = run("run", "--no-input", "--provider", provider(GOOD + BAD + later), "good", "bad", "later")
+    assert done.code == 3
+    [line] = [line for line in done.err.splitlines() if line.startswith("3 jobs in")]
+    assert line.endswith(": 1 not started, 1 passed, 1 interrupted")
+    assert "org.example::bad: failed" not in done.err
+    monkeypatch.undo()
+    assert run("session", "show", "--json").json["jobs"]
 
 
 def test_verbose_and_quiet(run, provider) -> None:

@@ -67,6 +67,13 @@ def raises():
             problem.add_note("look at the fuse")
         raise problem from error
 
+class Base(BaseException): pass
+def raises_at_the_base(): raise Base("below")
+
+def removes_and_skips():
+    os.unlink(os.environ["PLAINBOX_RESULT"])
+    raise SkipJob("no lamp")
+
 class Wordless(Exception):
     def __str__(self): raise RuntimeError
 
@@ -221,6 +228,19 @@ def test_exits(world, code, outcome, return_code):
     assert (report.outcome, report.return_code) == (outcome, return_code)
     if code == '"no fan"':
         assert (report.comments, world.sink.stderr) == ("no fan", b"no fan\n")
+
+
+def test_an_exception_of_any_kind(world):
+    """What is raised need not be an Exception to be a crash."""
+    report = world("fan_checks:raises_at_the_base")
+    assert report.outcome == "crash"
+    assert "Base: below" in (report.comments or "")
+
+
+def test_nowhere_to_tell(world):
+    """A function that takes its result file away has failed, and the log says what it would have told."""
+    assert world("fan_checks:removes_and_skips").outcome == "fail"
+    assert b"skip: no lamp" in world.sink.stderr
 
 
 def test_death(world):

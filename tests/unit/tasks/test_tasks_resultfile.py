@@ -168,6 +168,15 @@ def test_written_instead_of_appended(world):
     assert any("append with >>" in note for note in world.sink.notes)
 
 
+def test_written_anew_and_as_long(world):
+    """What was begun anew is read, also when it is as long as before."""
+    line = 'echo "{\\"t\\": \\"subtest\\", \\"name\\": \\"%s\\", \\"outcome\\": \\"%s\\"}" > "$PLAINBOX_RESULT"'
+    report = world(f"{line % ('a', 'pass')}; sleep 0.5; {line % ('b', 'fail')}")
+    assert report.items == (Subtest("a", "pass"), Subtest("b", "fail"))
+    assert report.outcome == "fail"
+    assert any("append with >>" in note for note in world.sink.notes)
+
+
 def test_a_file_without_end(world, monkeypatch):
     """A job that fills its file without end is read up to a limit, which is told, and does not fill the disk."""
     monkeypatch.setattr(module, "MOST_BYTES", 1024 * 1024)

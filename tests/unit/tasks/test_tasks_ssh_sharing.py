@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from types import SimpleNamespace
 
 import pytest
@@ -77,3 +78,60 @@ def test_what_is_not_known_is_not_removed(share):
     (share / "mine").write_text("")
     fetch(share, {"files": [], "removed": ["mine"], "left_out": ["big"]})
     assert os.listdir(share) == ["mine"]
+
+
+def test_what_is_being_written_is_no_file_of_the_share(share):
+    """The name that a file has until it is whole is passed by."""
+    (share / ".new-0123456789abcdef").write_text("half")
+    (share / ".new-things").write_text("whole")
+    assert set(SharedFiles(str(share)).look()) == {".new-things"}
+
+
+def test_jobs_at_the_same_time(share, tmp_path):
+    """What several jobs write there at the same time all comes here, and nothing older goes back."""
+    (tmp_path / "far").mkdir()
+    far = SharedFiles(str(tmp_path / "far"))
+    connection = _Twin(far)
+    sharing = Sharing(connection, str(share))
+
+    def work(name):
+        for number in range(20):
+            sharing.send(Attendance(), lambda text: None)
+            with (tmp_path / "far" / name).open("a") as file:
+                file.write(f"{number}\n")
+            sharing.fetch(Attendance(), lambda text: None)
+
+    threads = [threading.Thread(target=work, args=(f"file-{number}",)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for number in range(6):
+        for place in ("far", "share"):
+            assert (tmp_path / place / f"file-{number}").read_text().split() == [str(line) for line in range(20)]
+
+
+class _Twin:
+    """A connection to another directory, one question at a time, that knows what it has told."""
+
+    def __init__(self, files):
+        self.remote = SimpleNamespace(name="bench")
+        self.opened = 1
+        self._files = files
+        self._told = {}
+        self._lock = threading.Lock()
+
+    def ask(self, attendance, request, body=b""):
+        with self._lock:
+            if request["do"] == "put":
+                start = 0
+                for name, size, executable in request["files"]:
+                    self._told[name] = self._files.write(name, body[start : start + size], executable=executable)
+                    start += size
+                return {}, b""
+            now = self._files.look()
+            changed = [name for name, seen in now.items() if self._told.get(name) != seen]
+            read = {name: self._files.read(name) for name in changed}
+            self._told.update({name: seen for name, (_, seen) in read.items()})
+            files = [[name, len(data), seen.executable] for name, (data, seen) in read.items()]
+            return {"files": files, "removed": [], "left_out": []}, b"".join(data for data, _ in read.values())

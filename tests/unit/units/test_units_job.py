@@ -648,7 +648,9 @@ def test_exporters_that_are_not_there_yet() -> None:
 
 def test_advice_syntax():
     """The name of a chain and the parameters of advices have a form; what they mean is not known here."""
-    good = job(**{"advice-chain": "on-dut", "advice-parameters": "retry.attempts: 3\nskip-if.expression: a.b == 'x: y'"})
+    good = job(
+        **{"advice-chain": "on-dut", "advice-parameters": "retry.attempts: 3\nskip-if.expression: a.b == 'x: y'"}
+    )
     assert found(good) == []
     bad = job(**{"advice-chain": "on dut", "advice-parameters": "retry.attempts: 3\nretry attempts 3\nretry.on:"})
     assert found(bad) == [
