@@ -125,10 +125,9 @@ class SshServer:
         process, self._process = self._process, None
         if process is None:
             return
-        with suppress(psutil.NoSuchProcess):
-            for part in self._parts(psutil.Process(process.pid)):
-                with suppress(psutil.NoSuchProcess):
-                    part.send_signal(signal.SIGKILL)
+        for part in self._parts(psutil.Process(process.pid)):
+            with suppress(psutil.NoSuchProcess):
+                part.send_signal(signal.SIGKILL)
         process.wait()
 
     def freeze(self, frozen: bool) -> None:
@@ -142,11 +141,18 @@ class SshServer:
         """Return the processes that the server has started for those who are logged in."""
         assert self._process is not None
         everybody = psutil.Process(self._process.pid).children(recursive=True)
-        return [part for part in everybody if not part.name().startswith("sshd")]
+        return [part for part in everybody if not _is_server(part)]
 
     @staticmethod
     def _parts(server: psutil.Process) -> list[psutil.Process]:
-        return [server, *(part for part in server.children(recursive=True) if part.name().startswith("sshd"))]
+        return [server, *filter(_is_server, server.children(recursive=True))]
+
+
+def _is_server(process: psutil.Process) -> bool:
+    try:
+        return process.name().startswith("sshd")
+    except psutil.NoSuchProcess:
+        return False
 
 
 @contextmanager

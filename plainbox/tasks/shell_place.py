@@ -3,7 +3,8 @@
 
 The script reads its variables and what to run from the pipe, waits for the word to go, and ends the job when the pipe
 ends. How the job ended it says behind a nonce on standard error, so that nothing a job prints or returns is taken for it.
-What the script cannot do: files are attached by nobody, and a death by a signal is the return code of a shell.
+What the script cannot do: files are attached by nobody, and a death by a signal is the return code of a shell. The result
+file is read through what was opened before the job began: what a job puts in its place is never looked at.
 """
 
 from __future__ import annotations
@@ -44,14 +45,14 @@ while IFS= read -r line <&3; do
 done
 [ -n "$gone" ] || exit 75
 w=$(mktemp -d "$1/w-XXXXXXXXXX") && mkdir "$w/job" || exit 75
-PLAINBOX_RESULT=$w/result; export PLAINBOX_RESULT; : > "$w/result"
+PLAINBOX_RESULT=$w/result; export PLAINBOX_RESULT; : > "$w/result" && exec 4<"$w/result" || exit 75
 n=$2 s=
 command -v setsid >/dev/null 2>&1 && s=setsid
 cd -- "${plainbox_cwd:-$w/job}" || exit 75
-run $s </dev/null 3<&- & j=$!
+run $s </dev/null 3<&- 4<&- & j=$!
 end() { kill "$1" "-$j" 2>/dev/null || kill "$1" "$j" 2>/dev/null; }
 ( while read -r ignored; do :; done; end -TERM; i=0
-  while [ $i -lt 5 ] && kill -0 "$j" 2>/dev/null; do sleep 1; i=$((i + 1)); done; end -KILL ) <&3 >/dev/null 2>&1 &
+  while [ $i -lt 5 ] && kill -0 "$j" 2>/dev/null; do sleep 1; i=$((i + 1)); done; end -KILL ) <&3 >/dev/null 2>&1 4<&- &
 k=$!
 exec 3<&-
 while :; do
@@ -61,7 +62,7 @@ done
 end -TERM
 kill -KILL "$k" 2>/dev/null
 printf '\nplainbox-told %s\n' "$n" >&2
-cat -- "$w/result" >&2
+head -c 16000000 <&4 >&2
 cd /; rm -rf -- "$w"
 printf '\nplainbox-end %s %s\n' "$n" "$c" >&2
 """

@@ -16,7 +16,24 @@ from plainbox.tasks.equipment import Equipment, ProviderFiles
 from plainbox.tasks.ssh_place import close_connections
 
 #: All that there is on the path of the login.
-TOOLS = ("sh", "bash", "mktemp", "rm", "tar", "ls", "cat", "mkdir", "mv", "id", "sleep", "rmdir", "setsid", "head")
+TOOLS = (
+    "sh",
+    "bash",
+    "mktemp",
+    "rm",
+    "tar",
+    "ls",
+    "cat",
+    "mkdir",
+    "mv",
+    "id",
+    "sleep",
+    "rmdir",
+    "setsid",
+    "head",
+    "mkfifo",
+    "ln",
+)
 
 
 @pytest.fixture
@@ -57,6 +74,17 @@ def test_a_job_runs_there(bench):
     assert bench.sink.stderr == b"err\nno-newline"
     assert lines == [b'{"t": "progress"}']
     assert not list(bench.far.parent.rglob("canary"))
+
+
+@pytest.mark.parametrize("trick", ["mkfifo {}", "ln -s {}.other {}", "mkdir {}", "true"])
+def test_the_result_file_is_replaced(bench, trick):
+    """What a job puts in the place of its result file is not read, and nobody waits for it."""
+    line = '{"t": "subtest", "name": "elsewhere", "outcome": "fail"}'
+    file = '"$PLAINBOX_RESULT"'
+    command = f"rm {file}; echo '{line}' > {file}.other; {trick.replace('{}', file)}; echo done"
+    result = bench.run(command, mode="shell")
+    assert result.exception is None, result.exception
+    assert (result.value.outcome, result.value.items) == ("pass", ())
 
 
 def test_files_and_share(bench, tmp_path):
