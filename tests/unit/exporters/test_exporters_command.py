@@ -46,6 +46,7 @@ def test_exporter_with_a_fault(
         verbose=False,
         no_input=True,
         session_timeout=None,
+        jobs=1,
         reports=[Report("html", str(tmp_path / "x")), Report("json", str(target))],
     )
     with SessionRun.start(

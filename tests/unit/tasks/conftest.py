@@ -78,5 +78,7 @@ def _wait_until() -> Callable[[Callable[[], bool], str], None]:
 
 @pytest.fixture
 def children() -> Callable[[], list[str]]:
-    """Return what lists the children of this process, dead ones too."""
-    return lambda: Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    """Return what lists the children that this process has got since, dead ones too."""
+    listed = Path(f"/proc/self/task/{os.getpid()}/children")
+    before = set(listed.read_text().split())
+    return lambda: [pid for pid in listed.read_text().split() if pid not in before]
